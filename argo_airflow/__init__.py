@@ -1,0 +1,3 @@
+"""Run Argo Workflows YAML, unchanged, on Apache Airflow."""
+
+__version__ = "0.1.0"
