@@ -44,6 +44,8 @@ class Settings:
     """Greatest depth of recursion; 0 means no limit."""
     call_poll_seconds: float = 1.0
     """How often a waiting call looks at its child runs."""
+    preimport: bool = True
+    """Import what every task needs in the scheduler, triggerer and DAG processor, for forked tasks to inherit."""
 
     @classmethod
     def load(cls, section: Mapping[str, object] | None = None) -> Settings:
