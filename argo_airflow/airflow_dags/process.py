@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import importlib
 import importlib.util
 import json
@@ -99,15 +98,21 @@ def set_default(section: str, option: str, value: str) -> bool:
 
 
 def is_configured(section: str, option: str) -> bool:
-    """Whether the user set an option: in ``airflow.cfg``, by environment, command or secret."""
+    """Whether the user set an option: by environment, or in ``airflow.cfg`` to another value than Airflow's default.
+
+    Airflow writes every default into the ``airflow.cfg`` it creates, so a default found there says nothing.
+    """
     from airflow.configuration import conf
 
     variable = f"AIRFLOW__{section.upper()}__{option.upper()}"
-    return any(variable + suffix in os.environ for suffix in ("", "_CMD", "_SECRET")) or any(
-        # Airflow's own has_option also finds Airflow's defaults.
-        configparser.ConfigParser.has_option(conf, section, option + suffix)
-        for suffix in ("", "_cmd", "_secret")
-    )
+    if any(variable + suffix in os.environ for suffix in ("", "_CMD", "_SECRET")):
+        return True
+    default = conf.get_default_value(section, option)
+    return _squeezed(conf.get(section, option, fallback=default)) != _squeezed(default)
+
+
+def _squeezed(value: object) -> str:
+    return "".join(str(value).split())
 
 
 def _configurations() -> list[Any]:
