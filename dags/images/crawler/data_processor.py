@@ -31,7 +31,7 @@ def main() -> None:
         with open(options.input, "rb") as file:
             page = json.load(file)
         print(f"page {page['data']['page']}: total {process(page)}")
-    except (OSError, ValueError, KeyError, RequestFailed) as error:
+    except (OSError, ValueError, KeyError, TypeError, RequestFailed) as error:
         sys.exit(f"data_processor: {type(error).__name__}: {error}")
 
 

@@ -9,7 +9,10 @@ import argparse
 import csv
 
 TABLES = {
-    "views": (("customer", "page"), [("ann", "home"), ("ann", "cart"), ("bob", "home"), ("cy", "home"), ("ann", "pay")]),
+    "views": (
+        ("customer", "page"),
+        [("ann", "home"), ("ann", "cart"), ("bob", "home"), ("cy", "home"), ("ann", "pay")],
+    ),
     "payments": (("customer", "cents"), [("ann", 1250), ("bob", 300), ("ann", 50)]),
 }
 
