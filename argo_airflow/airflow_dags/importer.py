@@ -18,7 +18,7 @@ __all__ = ["ArgoDagImporter", "install"]
 if importlib.util.find_spec("airflow.sdk.importers"):  # Airflow ≥ 3.4
     from argo_airflow.airflow_dags.importer_sdk import ArgoDagImporter, install_default
 else:
-    from argo_airflow.airflow_dags.importer_core import ArgoDagImporter, install_default
+    from argo_airflow.airflow_dags.importer_core import ArgoDagImporter, install_default  # type: ignore[assignment]
 
 
 def install() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk._shared.module_loading import import_string
 from airflow.sdk.importers import (
     AbstractDagImporter,
     DagDefinition,
@@ -39,7 +39,7 @@ class ArgoDagImporter(AbstractDagImporter[FileDagDefinition]):
     supported_extensions = list(EXTENSIONS)
 
     def __init__(self, following: str | None = _NATIVE) -> None:
-        self._following: AbstractDagImporter[Any] | None = import_string(following)() if following else None
+        self._following: AbstractDagImporter[Any] | None = pkgutil.resolve_name(following)() if following else None
 
     def can_handle(self, definition: DagDefinition | str | Path) -> bool:
         return get_file_suffix(definition) in self.supported_extensions

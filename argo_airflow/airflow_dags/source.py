@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -37,6 +37,11 @@ class Compiled:
     dags: tuple[Any, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     report: str = ""
+
+    @classmethod
+    def failed(cls, diagnostics: Sequence[Diagnostic]) -> Compiled:
+        """No DAG, for these reasons."""
+        return cls(diagnostics=tuple(diagnostics), report="\n".join(map(str, diagnostics)))
 
 
 def is_argo(text: str) -> bool:
@@ -116,9 +121,9 @@ def compile_file(path: str | os.PathLike[str], root: str | os.PathLike[str] | No
         for dag in dags:
             dag.fileloc, dag.relative_fileloc = path, relative
     except InvalidWorkflow as invalid:
-        return _failed([replace(d, position=_relative(d.position, root)) for d in invalid.diagnostics])
+        return Compiled.failed([replace(d, position=_relative(d.position, root)) for d in invalid.diagnostics])
     except Exception as error:
-        return _failed([_bug(error, relative)])
+        return Compiled.failed([_bug(error, relative)])
     return Compiled(dags=dags)
 
 
@@ -147,10 +152,6 @@ def _read(path: str) -> str:
     except OSError as error:
         problem = Diagnostic(Position(path), "unreadable-file", f"cannot read the file: {error.strerror or error}")
     raise InvalidWorkflow([problem])
-
-
-def _failed(diagnostics: list[Diagnostic]) -> Compiled:
-    return Compiled(diagnostics=tuple(diagnostics), report="\n".join(map(str, diagnostics)))
 
 
 def _bug(error: Exception, relative: str) -> Diagnostic:
