@@ -151,32 +151,19 @@ def _is_ours(one: Source, diagnostics: list[Diagnostic]) -> bool:
 
 def _build(one: Source, diagnostics: list[Diagnostic]) -> Workflow | None:
     """The model; unknown fields are reported and left out, other faults leave no model."""
+    try:
+        return Workflow.model_validate(one.data)
+    except ValidationError as error:
+        faults: list[dict[str, Any]] = [dict(item) for item in error.errors(include_url=False)]
     data = one.data
-    for _ in range(2):
-        try:
-            return Workflow.model_validate(data)
-        except ValidationError as error:
-            extra: list[Path] = []
-            for item in error.errors(include_url=False, include_input=True):
-                path = tuple(part for part in item["loc"] if part != "[key]")
-                diagnostics.append(_diagnostic(one, path, item))  # type: ignore[arg-type]
-                if item["type"] == "extra_forbidden":
-                    extra.append(path)
-                else:
-                    return _report_rest(one, diagnostics, error)
-            for path in extra:
-                data = _without(data, path)
-    return None
-
-
-def _report_rest(one: Source, diagnostics: list[Diagnostic], error: ValidationError) -> None:
-    """Add the faults behind the first one that cannot be left out."""
-    known = set(diagnostics)
-    for item in error.errors(include_url=False, include_input=True):
-        path = tuple(part for part in item["loc"] if part != "[key]")
-        diagnostic = _diagnostic(one, path, item)  # type: ignore[arg-type]
-        if diagnostic not in known:
-            diagnostics.append(diagnostic)
+    for fault in faults:
+        path = tuple(part for part in fault["loc"] if part != "[key]")
+        diagnostics.append(_diagnostic(one, path, fault))
+        if fault["type"] == "extra_forbidden":
+            data = _without(data, path)
+    if any(fault["type"] != "extra_forbidden" for fault in faults):
+        return None
+    return Workflow.model_validate(data)
 
 
 def _without(data: Any, path: Path) -> Any:

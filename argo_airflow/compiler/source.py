@@ -102,8 +102,8 @@ def read(text: str | bytes, file: str) -> tuple[list[Source], list[Diagnostic]]:
         try:
             text = text.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            before = text[: error.start]
-            place = Position(file, before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1)
+            before = text[: error.start].split(b"\n")
+            place = Position(file, len(before), len(before[-1]) + 1)
             hint = "save the file as UTF-8"
             return [], [Diagnostic(place, "invalid-yaml", f"not UTF-8 text: byte 0x{text[error.start]:02x}", hint=hint)]
     reader.run(text.removeprefix("\ufeff"))
