@@ -161,7 +161,7 @@ class Airflow:
         begin, end = run.raw["start_date"], run.raw["end_date"]
         return [
             Run(self.client, dag_id, raw["dag_run_id"])
-            for raw in self.client.list_runs([dag_id])
+            for raw in sorted(self.client.list_runs([dag_id]), key=lambda raw: raw["start_date"])
             if begin <= raw["start_date"] <= end
         ]
 
