@@ -49,23 +49,18 @@ def test_the_artifacts_lie_in_the_bucket(stack, transformed):
         assert archive.extractfile(member).read() == b"customer,views,cents\nann,3,1300\nbob,1,300\ncy,1,0\n"
 
 
-def flips(airflow, run) -> list[str]:
-    """What each flip showed, in order."""
-    return [each.task("flip-coin").outputs["result"] for each in (run, *airflow.children(run, "coinflip"))]
-
-
 def test_the_coin_is_flipped_until_it_shows_heads(airflow):
     """Run until one run did recurse (each does with probability 1/2; that 20 do not is one in a million)."""
     for _ in range(20):
         run = airflow.succeed("coinflip-recursive")
-        shown = flips(airflow, run)
-        assert shown == ["tails"] * (len(shown) - 1) + ["heads"]
-        last = (run, *airflow.children(run, "coinflip"))[-1]
-        assert last.task("heads").state == "success"
-        assert last.task("tails").state == "skipped"
-        if len(shown) > 1:
-            assert run.task("heads").state == "skipped"
-            assert run.task("tails").outputs["phase"] == "Succeeded"
+        assert run.task("coinflip").outputs["phase"] == "Succeeded"
+        *earlier, last = airflow.children(run, "coinflip")
+        assert last.task("flip-coin").outputs["result"] == "heads"
+        assert (last.task("heads").state, last.task("tails").state) == ("success", "skipped")
+        for flip in earlier:
+            assert flip.task("flip-coin").outputs["result"] == "tails"
+            assert (flip.task("heads").state, flip.task("tails").state) == ("skipped", "success")
+        if earlier:
             return
     pytest.fail("no run recursed")
 
