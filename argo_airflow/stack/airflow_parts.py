@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -113,17 +113,19 @@ def namespace() -> str:
     return Settings.load().namespace
 
 
-def _part(name: str, arguments: tuple[str, ...], ready: object, environment: Mapping[str, str]) -> Component:
+def _part(
+    name: str, arguments: tuple[str, ...], ready: Callable[[float], bool], environment: Mapping[str, str]
+) -> Component:
     command = (sys.executable, "-m", "airflow", *arguments)
-    return Component(name, command, ready, environment, stop_seconds=8.0)  # type: ignore[arg-type]
+    return Component(name, command, ready, environment, stop_seconds=8.0)
 
 
-def _healthy(client: AirflowClient, part: str) -> object:
+def _healthy(client: AirflowClient, part: str) -> Callable[[float], bool]:
     def ready(started: float) -> bool:
         """Healthy by a heartbeat of this process, not by one its predecessor left in the database."""
         about = client.health().get(part) or {}
-        beat = about.get(f"latest_{part}_heartbeat")
-        return about.get("status") == "healthy" and bool(beat) and datetime.fromisoformat(beat).timestamp() >= started
+        beat = str(about.get(f"latest_{part}_heartbeat") or "")
+        return about.get("status") == "healthy" and beat != "" and datetime.fromisoformat(beat).timestamp() >= started
 
     return ready
 

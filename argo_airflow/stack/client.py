@@ -71,6 +71,10 @@ class AirflowClient:
                 return None
             raise
 
+    def dags(self) -> list[Json]:
+        """All DAGs that are not stale."""
+        return list(self._pages("/dags", "dags"))
+
     def import_errors(self) -> list[Json]:
         """What Airflow could not read from the dags folder."""
         return list(self._pages("/importErrors", "import_errors"))

@@ -55,7 +55,9 @@ class RunningComponent:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                **_identity(component.user),
+                user=component.user,
+                group=component.user,
+                extra_groups=None if component.user is None else [],
             )
 
     @property
@@ -112,7 +114,3 @@ class RunningComponent:
         except OSError:
             return ""
         return "\n".join(f"    {line}" for line in lines[-TAIL_LINES:])
-
-
-def _identity(user: int | None) -> dict[str, object]:
-    return {} if user is None else {"user": user, "group": user, "extra_groups": []}

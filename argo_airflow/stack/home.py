@@ -68,7 +68,8 @@ class Connection:
             connection = None
         if connection is None or not _is_locked(home):
             raise LocalRuntimeError(
-                f"no stack is running on {home}; start one with `python3 -m argo_airflow up` (or name its folder: --home)"
+                f"no stack is running on {home}; start one with "
+                "`python3 -m argo_airflow up`, or name its folder with --home"
             )
         return connection
 

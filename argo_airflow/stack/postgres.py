@@ -147,7 +147,7 @@ def _identity(binaries: Path, folder: Path) -> _Identity:
 
 
 def _accepts(binaries: Path, port: int) -> bool:
-    command = [binaries / "pg_isready", "-q", "-h", LOOPBACK, "-p", str(port), "-d", "postgres"]
+    command = [str(binaries / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(port), "-d", "postgres"]
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
 
 

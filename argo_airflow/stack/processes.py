@@ -64,7 +64,7 @@ def marked(*marks: str) -> list[Process]:
 
 
 def end_marked(*marks: str, grace: float = 10.0) -> int:
-    """End every marked process: Postgres by SIGINT (its fast shutdown), others by SIGTERM, after ``grace`` s by SIGKILL.
+    """End every marked process: Postgres by SIGINT (fast shutdown), others by SIGTERM; after ``grace`` s by SIGKILL.
 
     Repeats until none is left, since a process may fork while it is being ended. Returns how many there were.
     """

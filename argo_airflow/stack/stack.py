@@ -80,7 +80,10 @@ class Stack:
     def stop(self) -> None:
         """Stop everything and let the home go. Does nothing the second time."""
         if self._supervisor:
+            self._report("Stopping …")
             self._supervisor.stop()
+            self._supervisor = None
+            self._report("Stopped.")
         self.home.release()
 
     def wait(self, seconds: float | None = None) -> bool:
