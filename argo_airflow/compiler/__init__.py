@@ -1,0 +1,57 @@
+"""Argo YAML in, Airflow DAGs out, while Airflow parses DAG files. The stages, each a module:
+
+parse → validate → resolve → plan → dag
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from argo_airflow.compiler.parse import Document, parse
+from argo_airflow.compiler.plan import plan
+from argo_airflow.compiler.resolve import resolve
+from argo_airflow.compiler.validate import validate
+from argo_airflow.errors import Diagnostic, InvalidWorkflow
+from argo_airflow.graph import Graph
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+
+def check(text: str | bytes, file: str) -> tuple[tuple[Document, ...], list[Diagnostic]]:
+    """Parse and validate; returns the documents and all warnings.
+
+    Raises:
+        InvalidWorkflow: with all problems of all documents, and the warnings.
+    """
+    documents = parse(text, file)
+    found = [diagnostic for document in documents for diagnostic in validate(document)]
+    if any(diagnostic.severity == "error" for diagnostic in found):
+        raise InvalidWorkflow(found)
+    return documents, found
+
+
+def graphs(text: str | bytes, file: str) -> list[Graph]:
+    """Everything but Airflow: one graph for each workflow in the file.
+
+    Raises:
+        InvalidWorkflow: with all problems of all documents.
+    """
+    documents, _ = check(text, file)
+    return [plan(resolve(document.workflow)) for document in documents]
+
+
+def dags(path: str, *, text: str | bytes | None = None, root: str | None = None) -> list[DAG]:
+    """The Airflow DAGs of the YAML file at ``path``; ``root`` is the folder that file names are shown relative to.
+
+    Raises:
+        InvalidWorkflow: with all problems of the file.
+        OSError: the file cannot be read.
+    """
+    from argo_airflow.compiler import dag
+
+    file = Path(path)
+    shown = str(file.relative_to(root)) if root and file.is_relative_to(root) else path
+    content = file.read_bytes() if text is None else text
+    return [airflow_dag for graph in graphs(content, shown) for airflow_dag in dag.dags(graph)]

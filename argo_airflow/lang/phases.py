@@ -1,0 +1,40 @@
+"""The phase of a steps or dag template from those of its tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from argo_airflow.errors import NodeError, NodeFailed
+
+COMPLETED = frozenset({"Succeeded", "Failed", "Error"})
+"""Phases of a node that ran (Argo: workflow_types.go, NodePhase.Completed)."""
+
+
+def conclude(tasks: Mapping[str, tuple[str, ...]], phases: Mapping[str, str]) -> None:
+    """End a template as Argo assesses it (Argo: controller/dag.go:140-246, semantics.md §2.5).
+
+    ``tasks`` names each task with those it depends on, none of them for steps. A task that ran counts with its own
+    phase, one that did not (Skipped, Omitted) with that of the branch it stands in; only leaves decide.
+
+    Raises:
+        NodeFailed, NodeError: the template's phase.
+    """
+    waited = {before for befores in tasks.values() for before in befores}
+    branch: dict[str, str] = {}
+
+    def assess(name: str) -> str:
+        if name not in branch:
+            inherited = [assess(before) for before in tasks[name]]
+            own = phases[name]
+            branch[name] = own if own in COMPLETED else _worst(inherited)
+        return branch[name]
+
+    for name in sorted(set(tasks) - waited):
+        if assess(name) == "Error":
+            raise NodeError(f"task '{name}' ended in phase {phases[name]}")
+        if assess(name) == "Failed":
+            raise NodeFailed(f"task '{name}' ended in phase {phases[name]}")
+
+
+def _worst(phases: list[str]) -> str:
+    return next((bad for bad in ("Failed", "Error") if bad in phases), "Succeeded")

@@ -1,0 +1,277 @@
+"""What every kind of node has in common on the worker: depends → when → (its own work) → publish."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from argo_airflow.errors import ArgoAirflowError, NodeError, NodeFailed, UnresolvedVariable
+from argo_airflow.graph import Loop, Node, Ref, Work
+from argo_airflow.lang import depends, loops
+from argo_airflow.runtime import airflow_runs
+from argo_airflow.runtime.pod import Inputs
+from argo_airflow.runtime.scope import OUTPUTS, Run, Scope
+from argo_airflow.settings import Settings
+
+_BAD_LIST = "!"
+"""First character of the one item that stands for a list that could not be made; no JSON starts with it."""
+_ATTEMPT = "argo_attempt"
+
+
+class Skipped(Exception):
+    """The node does not run; ``phase`` is Skipped or Omitted."""
+
+    def __init__(self, phase: str, message: str) -> None:
+        self.phase = phase
+        super().__init__(message)
+
+
+@dataclass
+class Outputs:
+    """What a node publishes (semantics.md §2.8)."""
+
+    result: str | None = None
+    exit_code: int | None = None
+    parameters: dict[str, str] = field(default_factory=dict)
+    artifacts: dict[str, Any] = field(default_factory=dict)
+    phase: str = "Succeeded"
+    message: str = ""
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def published(self) -> dict[str, Any]:
+        """The XCom value."""
+        values = {
+            "phase": self.phase,
+            "message": self.message,
+            "result": self.result,
+            "exitCode": self.exit_code,
+            "parameters": self.parameters,
+            "artifacts": self.artifacts,
+            **self.more,
+        }
+        return {key: value for key, value in values.items() if value not in (None, "", {})}
+
+
+@dataclass
+class NodeRun:
+    """One attempt to run a node: who it is, its values, and what it has to publish."""
+
+    work: Work
+    run: Run
+    scope: Scope
+    name: str
+    """The node's full Argo name."""
+    attempt: int = 0
+    outputs: Outputs = field(default_factory=Outputs)
+
+    @property
+    def pod_suffix(self) -> str:
+        """What Argo adds to the name of a retried node's attempt."""
+        return "" if self.work.node.limit is None else f"({self.attempt})"
+
+    def inputs(self) -> Inputs:
+        """Bind the node's arguments.
+
+        Raises:
+            NodeError: a value that must be there is not.
+        """
+        return Inputs(self.parameters(), {a.name: self.scope.artifact(a) for a in self.work.node.artifacts})
+
+    def parameters(self) -> dict[str, str]:
+        """The values of the input parameters: the argument, else the default (semantics.md §2.9)."""
+        values = {}
+        for binding in self.work.node.parameters:
+            pure = binding.text is not None and len(binding.text) == 1 and isinstance(binding.text[0], Ref)
+            try:
+                values[binding.name] = self.scope.render(binding.text) if binding.text is not None else None
+            except UnresolvedVariable:
+                if not pure or binding.default is None:
+                    raise
+                values[binding.name] = None
+            if values[binding.name] is None:
+                if binding.default is None:
+                    raise NodeError(f"inputs.parameters.{binding.name} was not supplied")
+                values[binding.name] = binding.default
+        return values
+
+
+def items_of(loop: Loop, scope: Scope) -> list[str]:
+    """The items of a loop, each as JSON: what Airflow maps over.
+
+    Raises:
+        NodeError: the list cannot be made.
+    """
+    if loop.items is not None:
+        values = [_render_item(item, scope) for item in loop.items]
+    elif loop.param is not None:
+        values = loops.param(scope.render(loop.param))
+    else:
+        values = list(loops.sequence(**{name: scope.render(text) for name, text in loop.sequence}))
+    return [json_item(value) for value in values]
+
+
+def json_item(value: Any) -> str:
+    """An item as JSON; a number keeps its spelling."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def list_of(result: str) -> list[str]:
+    """A result as the items of the loop over it; one that is no list becomes one item that fails with the reason."""
+    try:
+        return [json_item(value) for value in loops.param(result)]
+    except loops.LoopError as error:
+        return [_BAD_LIST + str(error)]
+
+
+def _render_item(item: Any, scope: Scope) -> Any:
+    if isinstance(item, tuple):
+        return scope.render(item)
+    if isinstance(item, dict):
+        return {key: _render_item(value, scope) for key, value in item.items()}
+    if isinstance(item, list):
+        return [_render_item(value, scope) for value in item]
+    return item
+
+
+def item_value(item: str | None) -> Any:
+    """The item a mapped task was given.
+
+    Raises:
+        NodeError: the list could not be made; Argo words it.
+    """
+    if item is None:
+        return None
+    if item.startswith(_BAD_LIST):
+        raise NodeError(item.removeprefix(_BAD_LIST))
+    return json.loads(item, parse_float=loops.RawNumber)
+
+
+def label(work: Work, item: str | None, map_index: int) -> str:
+    """The node's own name as Argo shows it: ``step(0:item)`` for an item of a loop."""
+    if item is None:
+        return work.node.name
+    value = None if item.startswith(_BAD_LIST) else item_value(item)
+    return loops.item_name(work.node.name, map_index, value)
+
+
+@contextmanager
+def node_run(
+    work: Work, context: Mapping[str, Any], item: str | None = None, *, decided: bool = False
+) -> Iterator[NodeRun]:
+    """Decide whether the node runs, and publish what became of it, whatever happens in between.
+
+    ``decided``: the node is taken up after a deferral, it runs already.
+
+    Raises:
+        AirflowSkipException: ``depends`` or ``when`` say no.
+        NodeFailed, NodeError: as raised inside, after the phase has been published.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    ti = context["ti"]
+    started = datetime.now(UTC)
+    node = work.node
+    try:
+        run = Run.of(work.dag, context)
+        own = label(work, item, ti.map_index)
+        name = run.node_name + node.path[: len(node.path) - len(node.name)] + own if node.path else run.node_name
+        scope = Scope(run, ti, more=_exit_variables(work, run, ti, context))
+        current = NodeRun(work, run, scope, name, _attempt(context))
+        current.outputs.more["displayName"] = own
+    except ArgoAirflowError as error:
+        _publish(ti, Outputs(phase=getattr(error, "phase", "Error"), message=str(error)), started)
+        raise
+    try:
+        scope.item = item_value(item)
+        if not decided:
+            decide(work, scope)
+        yield current
+    except Skipped as skipped:
+        _publish(ti, replace(current.outputs, phase=skipped.phase, message=str(skipped)), started)
+        raise AirflowSkipException(str(skipped)) from None
+    except (NodeFailed, NodeError) as error:
+        if isinstance(error, NodeFailed):
+            _count_attempt(context, current.attempt + 1)
+            error.attempt = current.attempt  # type: ignore[attr-defined]
+        _publish(ti, replace(current.outputs, phase=error.phase, message=str(error)), started)
+        raise
+    _publish(ti, current.outputs, started)
+
+
+def _publish(ti: Any, outputs: Outputs, started: datetime) -> None:
+    times = {"startedAt": started, "finishedAt": datetime.now(UTC)}
+    stamps = {key: value.strftime("%Y-%m-%dT%H:%M:%SZ") for key, value in times.items()}
+    ti.xcom_push(key=OUTPUTS, value=outputs.published() | stamps)
+
+
+def decide(work: Work, scope: Scope) -> None:
+    """Evaluate ``depends``, then ``when``.
+
+    Raises:
+        Skipped: one of them says no.
+    """
+    node = work.node
+    if node.depends is not None:
+        tasks = dict(node.siblings)
+        holds = depends.parse(node.depends).evaluate(
+            lambda name: scope.phase(work.dag, tasks[name]), lambda name: scope.item_phases(work.dag, tasks[name])
+        )
+        if not holds:
+            raise Skipped("Omitted", "omitted: depends condition not met")
+    if node.when is not None and not scope.decide(node.when):
+        raise Skipped("Skipped", f"when '{scope.render(node.when)}' evaluated false")
+
+
+def _exit_variables(work: Work, run: Run, ti: Any, context: Mapping[str, Any]) -> dict[str, str]:
+    """``workflow.status``, ``failures`` and ``duration``, which only an exit handler has (semantics.md §2.2)."""
+    dag = work.dag
+    if dag.on_exit is None or work.node.id != dag.on_exit.id:
+        return {}
+    scope = Scope(run, ti)
+    states = airflow_runs.task_states(run.dag_id, run.run_id, [node.id for node in dag.nodes])
+    ended = {task_id: set(by_index.values()) for task_id, by_index in states.items()}
+    bad = any(ended.get(task_id, set()) & {"failed", "upstream_failed"} for task_id in work.node.upstream)
+    began = context["dag_run"].start_date or datetime.now(UTC)
+    failures = [
+        _failure(node, published)
+        for node in dag.nodes
+        if node.kind in ("pod", "call") and "failed" in ended.get(node.id, ())
+        for published in (scope.item_outputs(node.id) if node.loop else [scope.outputs(node.id) or {}])
+        if published.get("phase") in ("Failed", "Error", None)
+    ]
+    return {
+        "status": "Failed" if bad else "Succeeded",
+        "failures": json.dumps(json.dumps(failures or None)),
+        "duration": f"{(datetime.now(UTC) - began).total_seconds():f}",
+    }
+
+
+def _failure(node: Node, published: Mapping[str, Any]) -> dict[str, str]:
+    fields = {name: published.get(name, "") for name in ("displayName", "message", "podName", "finishedAt")}
+    return {**fields, "templateName": node.template, "phase": published.get("phase", "Failed")}
+
+
+def _attempt(context: Mapping[str, Any]) -> int:
+    """How many attempts of the node have failed since the task was last cleared (a clear raises ``max_tries``)."""
+    store = context.get("task_state_store")
+    stored = store.get(_ATTEMPT) if store is not None else None
+    if isinstance(stored, dict) and stored.get("max_tries") == context["ti"].max_tries:
+        return int(stored["failed"])
+    return 0
+
+
+def _count_attempt(context: Mapping[str, Any], failed: int) -> None:
+    store = context.get("task_state_store")
+    if store is not None:
+        store.set(_ATTEMPT, {"max_tries": context["ti"].max_tries, "failed": failed})
+
+
+def settings() -> Settings:
+    """The ``[argo]`` options as Airflow has them."""
+    from airflow.configuration import conf
+
+    return Settings.load(conf.getsection("argo"))

@@ -1,0 +1,288 @@
+"""The Airflow operators: one for each kind of node. ``node.node_run`` is what they have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.providers.cncf.kubernetes.utils.pod_manager import (
+    PodLaunchFailedException,
+    PodLaunchTimeoutException,
+    detect_pod_terminate_early_issues,
+)
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import DownstreamTasksSkipped
+
+from argo_airflow.errors import NodeError
+from argo_airflow.graph import Loop, Work
+from argo_airflow.helper import contract
+from argo_airflow.lang import phases
+from argo_airflow.runtime import pod as pods
+from argo_airflow.runtime.node import NodeRun, Outputs, items_of, json_item, label, list_of, node_run, settings
+from argo_airflow.runtime.retry import NodeRetry, retries
+
+_START_POLL_SECONDS = (0.05, 1.0)
+"""First and longest pause between two looks at a pod that has not started."""
+_FATAL_AFTER_SECONDS = 10.0
+"""How long a pod may wait for a Secret or ConfigMap that does not exist (yet)."""
+
+
+def _airflow_arguments(work: Work) -> dict[str, Any]:
+    """What Airflow itself must know of a node."""
+    limit = work.node.limit
+    return {"retries": retries(limit), "retry_policy": NodeRetry(limit), "retry_delay": 1}
+
+
+class PodOperator(KubernetesPodOperator):
+    """A container or script template: a KubernetesPodOperator that binds Argo's tags and publishes Argo's outputs.
+
+    ``item`` is the JSON of the loop's item, None outside loops.
+    """
+
+    template_fields = ()  # Jinja would eat Argo's braces
+    ui_color = "#e6f4f1"
+    custom_operator_name = "Argo pod"
+
+    def __init__(self, *, work: Work, item: str | None = None, **kwargs: Any) -> None:
+        options = settings()
+        super().__init__(
+            kubernetes_conn_id=options.kubernetes_conn_id,
+            name="argo",
+            do_xcom_push=False,
+            random_name_suffix=False,
+            deferrable=options.deferrable,
+            get_logs=True,
+            log_events_on_failure=True,
+            on_finish_action="delete_pod",
+            **kwargs,
+        )
+        self.work = work
+        self.item = item
+        self.bound: pods.BoundPod | None = None
+        self.report: contract.Report | None = None
+        self.ended: Any = None
+        # the list that a loop maps over is this task's return value; KPO's own XCom sidecar stays off
+        self.returns = work.node.returns_list
+        self.do_xcom_push = self.returns
+
+    def argo_label(self, map_index: int) -> str:
+        """Argo's name of the item, for Airflow's ``map_index_template``."""
+        return label(self.work, self.item, map_index)
+
+    def execute(self, context: Any) -> Any:
+        """Run the node; on the deferrable path Airflow comes back through :meth:`trigger_reentry`."""
+        return self._run(context, lambda: super(PodOperator, self).execute(context))
+
+    def trigger_reentry(self, context: Any, event: dict[str, Any]) -> Any:
+        """Take up the node after the triggerer saw its pod end."""
+        return self._run(context, lambda: super(PodOperator, self).trigger_reentry(context, event), resumed=True)
+
+    def _run(self, context: Any, go: Any, *, resumed: bool = False) -> Any:
+        with node_run(self.work, context, self.item, decided=resumed) as current:
+            self.bound = pods.bind(
+                self.work.node, current.inputs(), current.run, settings(), name=current.name, suffix=current.pod_suffix
+            )
+            current.outputs.more["podName"] = self.bound.name
+            self.name = self.bound.name
+            self.do_xcom_push = False
+            try:
+                go()
+            except (PodLaunchFailedException, PodLaunchTimeoutException) as error:
+                raise NodeError(f"pod {self.bound.name}: {error}") from error
+            finally:
+                self.do_xcom_push = self.returns
+            self._collect(current)
+            return list_of(current.outputs.result or "") if self.returns else None
+
+    def _collect(self, current: NodeRun) -> None:
+        """Judge the ended pod and keep what it put out, also when it failed."""
+        if self.ended is None:
+            raise NodeError("pod deleted")
+        report, outputs = self.report, current.outputs
+        outputs.exit_code = pods.exit_code(self.ended)
+        outputs.parameters = dict(self.bound.outputs) if self.bound else {}
+        if report is not None:
+            outputs.result = report.result
+            outputs.parameters |= report.parameters
+            outputs.artifacts = report.artifacts
+        pods.outcome(self.ended, report)
+
+    def build_pod_request_obj(self, context: Any = None, *, dry_run: bool = False) -> Any:  # noqa: ARG002
+        """The bound pod, with the labels by which Airflow knows its pods."""
+        from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
+        from airflow.settings import pod_mutation_hook
+
+        if self.bound is None:
+            raise NodeError("the pod of a node is known only while it runs")
+        pod = PodGenerator.deserialize_model_dict(self.bound.manifest)
+        pod.metadata.labels.update(self._get_ti_pod_labels(context))
+        pod_mutation_hook(pod)
+        return pod
+
+    def get_or_create_pod(self, pod_request_obj: Any, context: Any) -> Any:  # noqa: ARG002
+        """Create the pod, or take up the one of the same name: a node's name is the same in every try.
+
+        KPO would delete a pod that ended while no worker looked, and run the step twice.
+        """
+        from kubernetes.client import ApiException
+
+        while True:
+            try:
+                return self.pod_manager.create_pod(pod_request_obj)
+            except ApiException as error:
+                if error.status != 409:
+                    raise NodeError(f"pod {self.name} cannot be created: {_reason(error)}") from error
+            found = self.find_pod(pod_request_obj.metadata.namespace, context)
+            if found is not None and found.metadata.deletion_timestamp is None:
+                self.log.info("Taking up pod %s, which an earlier try started", found.metadata.name)
+                return found
+            time.sleep(_START_POLL_SECONDS[1])  # the pod of an earlier attempt is still going
+
+    def find_pod(self, namespace: str, context: Any, *, exclude_checked: bool = True) -> Any:  # noqa: ARG002
+        """This node's pod by its name, which tells more exactly than KPO's labels."""
+        from kubernetes.client import ApiException
+
+        try:
+            return self.client.read_namespaced_pod(self.name, namespace)
+        except ApiException as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def await_pod_start(self, pod: Any) -> None:
+        """Wait until the pod has left Pending, looking often at first.
+
+        Raises:
+            NodeError: it cannot start; a missing Secret or a bad image is told after seconds, not after KPO's timeout.
+        """
+        began = time.monotonic()
+        pause, longest = _START_POLL_SECONDS
+        while (current := self.find_pod(pod.metadata.namespace, {})) is not None:
+            if current.status.phase != "Pending":
+                return
+            waited = time.monotonic() - began
+            problem = detect_pod_terminate_early_issues(current) or pods.cannot_start(current)
+            if problem and waited > (0 if "Image" in problem else _FATAL_AFTER_SECONDS):
+                raise NodeError(f"pod {self.name} cannot start: {problem}")
+            if waited > self.startup_timeout_seconds:
+                raise NodeError(
+                    f"pod {self.name} did not start within {self.startup_timeout_seconds} s: "
+                    f"{problem or pods.waiting_reason(current)}"
+                )
+            time.sleep(pause)
+            pause = min(pause * 1.5, longest)
+
+    def await_pod_completion(self, pod: Any) -> None:
+        """Follow main's log, then wait for the helper, whose log ends with its report."""
+        super().await_pod_completion(pod)
+        self.report = self._read_report(pod, follow=True)
+
+    def _read_report(self, pod: Any, *, follow: bool) -> contract.Report | None:
+        """The report of the wait container, or of an init container that failed; None if there is none."""
+        if self.bound is None or self.bound.job is None:
+            return None
+        containers = [pods.WAIT, pods.INIT] if self.bound.job.needs_wait else [pods.INIT]
+        for container in containers:
+            try:
+                return contract.Report.from_log(self._log_of(pod, container, follow=follow))
+            except contract.ContractError as error:
+                self.log.debug("no report of %s: %s", container, error)
+        return None
+
+    def _log_of(self, pod: Any, container: str, *, follow: bool) -> str:
+        from kubernetes.client import ApiException
+
+        try:
+            response = self.client.read_namespaced_pod_log(
+                pod.metadata.name, pod.metadata.namespace, container=container, follow=follow, _preload_content=False
+            )
+        except ApiException:
+            return ""  # the container never started
+        return b"".join(response.stream()).decode("utf-8", errors="replace")
+
+    def cleanup(self, pod: Any, remote_pod: Any, xcom_result: Any = None, context: Any = None) -> None:  # noqa: ARG002
+        """Keep the ended pod for judgement and delete it; KPO calls this once, in both modes, whatever happened."""
+        if self._killed or not remote_pod:
+            return
+        ended = self.find_pod(remote_pod.metadata.namespace, context) or remote_pod
+        if ended.status.phase in ("Succeeded", "Failed"):
+            if self.report is None:
+                self.report = self._read_report(ended, follow=False)
+            self.ended = ended
+        self.process_pod_deletion(ended, reraise=False)
+
+
+def _reason(error: Any) -> str:
+    """What the API server said, in one line."""
+    import json
+
+    try:
+        return str(json.loads(error.body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return f"{error.status} {error.reason}"
+
+
+class GateOperator(BaseOperator):
+    """Decides for the tasks behind it, and makes the list of a loop."""
+
+    template_fields = ()
+    ui_color = "#f0ead6"
+    custom_operator_name = "Argo gate"
+
+    def __init__(self, *, work: Work, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.work = work
+
+    def execute(self, context: Any) -> list[str] | None:
+        """Skip all tasks of the node at once, without a process for each, where it does not run."""
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        try:
+            with node_run(self.work, context) as current:
+                loop = self.work.node.loop
+                return None if loop is None else items_of(loop, current.scope)
+        except AirflowSkipException as skipped:
+            raise DownstreamTasksSkipped(tasks=[(task_id, -1) for task_id in self.work.node.skips]) from skipped
+
+
+class EndOperator(BaseOperator):
+    """Argo's assessment of a steps or dag template, where Airflow's own rule is not exact."""
+
+    template_fields = ()
+    ui_color = "#f0ead6"
+    custom_operator_name = "Argo end"
+
+    def __init__(self, *, work: Work, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.work = work
+
+    def execute(self, context: Any) -> None:
+        """Take the phase of the tasks together.
+
+        Raises:
+            NodeFailed, NodeError: the template ended so.
+        """
+        with node_run(self.work, context) as current:
+            ids = dict(self.work.node.siblings)
+            ended = {name: current.scope.phase(self.work.dag, task_id) for name, task_id in ids.items()}
+            current.outputs = Outputs(more=current.outputs.more)
+            phases.conclude(dict(self.work.node.tasks), ended)
+
+
+def build(work: Work, **kwargs: Any) -> Any:
+    """The Airflow task of a node; ``kwargs`` are Airflow's own (task_id, trigger_rule, …)."""
+    from argo_airflow.runtime.calls import CallOperator
+
+    kinds: Mapping[str, Any] = {"pod": PodOperator, "call": CallOperator, "gate": GateOperator, "end": EndOperator}
+    kind, loop = kinds[work.node.kind], work.node.loop
+    arguments = {"work": work, **_airflow_arguments(work), **kwargs}
+    if loop is None or work.node.kind == "gate":
+        return kind(**arguments)
+    return kind.partial(map_index_template="{{ task.argo_label(ti.map_index) }}", **arguments)
+
+
+def literal_items(loop: Loop) -> list[str]:
+    """The items of a loop that is known before the workflow runs, as :attr:`PodOperator.item` takes them."""
+    return [json_item(item) for item in loop.items or ()]

@@ -1,0 +1,278 @@
+"""Where a worker finds the values of a node's references."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from argo_airflow.errors import NodeError, UnresolvedVariable
+from argo_airflow.graph import ArtifactBinding, DagGraph, Node, Ref, Text
+from argo_airflow.lang import loops, names, outputs, when
+from argo_airflow.runtime import airflow_runs
+
+OUTPUTS = "outputs"
+"""XCom key under which every node publishes ``{phase, message, result, exitCode, parameters, artifacts, …}``."""
+PHASES = {"success": "Succeeded", "failed": "Failed", "skipped": "Skipped", "upstream_failed": "Omitted"}
+"""A task's Argo phase by its Airflow state, where it published none itself."""
+_STRFTIME = "BbmAadHIMSYypZz"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one DAG run knows: its workflow's variables, its inputs, and its place in the workflow's tree of nodes."""
+
+    dag_id: str
+    run_id: str
+    workflow: dict[str, str]
+    parameters: dict[str, str] = field(default_factory=dict)
+    artifacts: dict[str, Any] = field(default_factory=dict)
+    node_name: str = ""
+    depth: int = 0
+    root_run_id: str = ""
+
+    @classmethod
+    def of(cls, dag: DagGraph, context: Mapping[str, Any]) -> Run:
+        """The run that a task's context belongs to."""
+        dag_run = context["dag_run"]
+        conf = dag_run.conf or {}
+        if dag.child:
+            return cls.child(dag.dag_id, dag_run.run_id, conf)
+        name = names.workflow_name(dag.workflow.name, dag.workflow.generate_name, f"{dag.dag_id}/{dag_run.run_id}")
+        given = {key: value for key, value in (context.get("params") or {}).items()}
+        parameters = {p.name: _text(given.get(p.name)) for p in dag.parameters}
+        variables = _workflow_variables(dag, name, parameters, dag_run)
+        return cls(dag.dag_id, dag_run.run_id, variables, node_name=name, root_run_id=dag_run.run_id)
+
+    @classmethod
+    def child(cls, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> Run:
+        """The child run that was, or will be, started with ``conf``.
+
+        Raises:
+            NodeError: the run was started by hand, not by a call.
+        """
+        own = conf.get("argo")
+        if not isinstance(own, Mapping):
+            raise NodeError(f"{dag_id} is part of a workflow and is started by it; trigger the workflow's own DAG")
+        return cls(
+            dag_id,
+            run_id,
+            dict(own["workflow"]),
+            dict(conf.get("parameters") or {}),
+            dict(conf.get("artifacts") or {}),
+            own["node_name"],
+            own["depth"],
+            own["root_run_id"],
+        )
+
+    def conf(self, parent: Mapping[str, Any]) -> dict[str, Any]:
+        """The ``conf`` that starts this run; ``parent`` names the calling task."""
+        own = {
+            "workflow": self.workflow,
+            "node_name": self.node_name,
+            "depth": self.depth,
+            "root_run_id": self.root_run_id,
+            "parent": dict(parent),
+        }
+        return {"argo": own, "parameters": self.parameters, "artifacts": self.artifacts}
+
+    def called(self, dag_id: str, by: str, node_name: str) -> Run:
+        """The child run that call ``by`` starts: its id is the same whenever it is asked for."""
+        depth = self.depth + 1
+        run_id = child_run_id(self.root_run_id, self.run_id, by, depth)
+        return replace(
+            self, dag_id=dag_id, run_id=run_id, node_name=node_name, depth=depth, parameters={}, artifacts={}
+        )
+
+
+def caller(task_id: str, map_index: int, attempt: int = 0) -> str:
+    """How a call is named in the id of the run it starts; each retry of a call starts a run of its own."""
+    return "/".join(map(str, (task_id, map_index, attempt)))
+
+
+def child_run_id(root_run_id: str, run_id: str, by: str, depth: int) -> str:
+    """Deterministic, short at any depth, and telling: the root run, how deep, and which call."""
+    digest = hashlib.sha256(f"{run_id}\n{by}".encode()).hexdigest()[:12]
+    return f"{root_run_id[:200]}.{depth}.{digest}"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+
+
+def _workflow_variables(dag: DagGraph, name: str, parameters: dict[str, str], dag_run: Any) -> dict[str, str]:
+    """``workflow.*`` (semantics.md §2.2), fixed for the whole run."""
+    created: datetime = (dag_run.run_after or dag_run.start_date or datetime.now(UTC)).astimezone(UTC)
+    info = dag.workflow
+    stamp = created.strftime("%Y-%m-%dT%H:%M:%SZ")
+    listed = json.dumps([{"name": key, "value": value} for key, value in parameters.items()], separators=(",", ":"))
+    uid = hashlib.sha256(f"{dag.dag_id}/{dag_run.run_id}".encode()).hexdigest()
+    labels, annotations = json.dumps(dict(info.labels)), json.dumps(dict(info.annotations))
+    return {
+        "name": name,
+        "namespace": info.namespace or "default",
+        "uid": f"{uid[:8]}-{uid[8:12]}-{uid[12:16]}-{uid[16:20]}-{uid[20:32]}",
+        "mainEntrypoint": info.entrypoint,
+        "serviceAccountName": info.service_account_name,
+        "creationTimestamp": stamp,
+        "creationTimestamp.RFC3339": stamp,
+        "creationTimestamp.s": str(int(created.timestamp())),
+        "creationTimestamp.L": f"{created.microsecond // 1000:03d}",
+        **{f"creationTimestamp.{letter}": created.strftime(f"%{letter}") for letter in _STRFTIME},
+        "parameters": listed,
+        "parameters.json": listed,
+        **{f"parameters.{key}": value for key, value in parameters.items()},
+        "labels": labels,
+        "labels.json": labels,
+        **{f"labels.{key}": value for key, value in info.labels.items()},
+        "annotations": annotations,
+        "annotations.json": annotations,
+        **{f"annotations.{key}": value for key, value in info.annotations.items()},
+    }
+
+
+class Scope:
+    """The values of one run, read from Airflow as they are asked for.
+
+    Raises (all lookups):
+        UnresolvedVariable: a reference has no value and no default.
+    """
+
+    def __init__(self, run: Run, ti: Any, *, item: Any = None, more: Mapping[str, str] | None = None) -> None:
+        self.run = run
+        self.ti = ti
+        self.item = item
+        self.more = dict(more or {})
+        self._outputs: dict[str, Any] = {}
+
+    def outputs(self, task_id: str) -> dict[str, Any] | None:
+        """What a task that is not mapped published; None if it published nothing."""
+        return self._pull(task_id, -1)
+
+    def item_outputs(self, task_id: str) -> list[dict[str, Any]]:
+        """What the items of a looped task published, in their order."""
+        found = self._pull(task_id, None)
+        return [found] if isinstance(found, dict) else list(found or ())
+
+    def _pull(self, task_id: str, index: int | None) -> Any:
+        if task_id not in self._outputs:
+            self._outputs[task_id] = self.ti.xcom_pull(
+                dag_id=self.run.dag_id, run_id=self.run.run_id, task_ids=task_id, key=OUTPUTS, map_indexes=index
+            )
+        return self._outputs[task_id]
+
+    def render(self, text: Text) -> str:
+        """The text with its references replaced; values are data and never scanned again."""
+        return "".join(part if isinstance(part, str) else self.value(part) for part in text)
+
+    def value(self, ref: Ref) -> str:
+        """The value of one reference."""
+        found = self._find(ref)
+        if found is None:
+            found = ref.default
+        if found is None:
+            raise UnresolvedVariable(f"failed to resolve {{{{{ref.tag}}}}}")
+        return found
+
+    def _find(self, ref: Ref) -> str | None:
+        if ref.source == "item":
+            return loops.item_text(self.item) if not ref.field else loops.item_fields(self.item).get(ref.field)
+        if ref.source == "input":
+            return self.run.parameters.get(ref.name)
+        if ref.source == "workflow":
+            return self.more.get(ref.name, self.run.workflow.get(ref.name))
+        if ref.source == "loop":
+            return self._aggregate(ref)
+        return _field(self.outputs(ref.name) or {}, ref.field)
+
+    def _aggregate(self, ref: Ref) -> str | None:
+        """A looped task's outputs together (semantics.md §2.7); only items that succeeded count."""
+        done = [found for found in self.item_outputs(ref.name) if found.get("phase") == "Succeeded"]
+        if ref.field == "outputs.result":
+            return outputs.aggregate_results([o["result"] for o in done if o.get("result") is not None])
+        return outputs.aggregate_parameters(o.get("parameters") or {} for o in done).get(ref.field)
+
+    def artifact(self, binding: ArtifactBinding) -> dict[str, Any] | None:
+        """The location of an input artifact (Argo's shape, ``{"s3": {…}}`` or ``{"raw": {"data": …}}``)."""
+        found: Any = None
+        if binding.raw is not None:
+            found = {"raw": {"data": self.render(binding.raw)}}
+        elif binding.ref is not None and binding.ref.source == "input":
+            found = self.run.artifacts.get(binding.ref.name)
+        elif binding.ref is not None:
+            published = self.outputs(binding.ref.name) or {}
+            name = binding.ref.field.removeprefix("outputs.artifacts.")
+            found = (published.get("artifacts") or {}).get(name)
+        if found is None and not binding.optional:
+            tag = binding.ref.tag if binding.ref else binding.name
+            raise UnresolvedVariable(f"artifact {binding.name} was not supplied: {{{{{tag}}}}} has none")
+        return found
+
+    def phase(self, dag: DagGraph, task_id: str) -> str:
+        """Argo's phase of a task of this run that has ended."""
+        node = dag.by_id.get(task_id)
+        if node is None:
+            return "Succeeded"
+        states = self._states([task_id, *_deciders(dag, task_id)])
+        own = states.get(task_id, {})
+        phases = self._phases(node, own)
+        for phase in ("Error", "Failed", "Succeeded"):
+            if phase in phases:
+                return phase
+        deciders = [self.outputs(gate) or {} for gate in _deciders(dag, task_id)]
+        decided = [found["decision"] for found in deciders if found.get("decision")]
+        return decided[0] if decided else phases[0] if phases else "Skipped"
+
+    def item_phases(self, dag: DagGraph, task_id: str) -> list[str]:
+        """Argo's phases of a looped task's items."""
+        node = dag.by_id[task_id]
+        return self._phases(node, self._states([task_id]).get(task_id, {})) if node.loop else []
+
+    def _states(self, task_ids: list[str]) -> dict[str, dict[int, str]]:
+        return airflow_runs.task_states(self.run.dag_id, self.run.run_id, task_ids)
+
+    def _phases(self, node: Node, states: Mapping[int, str]) -> list[str]:
+        if node.loop is None:
+            published = (self.outputs(node.id) or {}).get("phase")
+            return [published or PHASES.get(states.get(-1, ""), "Omitted")]
+        published_phases = [found["phase"] for found in self.item_outputs(node.id) if found.get("phase")]
+        if len(published_phases) == len(states):
+            return published_phases
+        return [PHASES.get(state, "Omitted") for _, state in sorted(states.items())]
+
+    def decide(self, text: Text) -> bool:
+        """Evaluate a ``when``.
+
+        Raises:
+            NodeError: it is not a condition (semantics.md §2.3).
+        """
+        try:
+            return when.evaluate(self.render(text))
+        except when.WhenError as error:
+            raise NodeError(str(error)) from None
+
+    @cached_property
+    def workflow_name(self) -> str:
+        """Argo's ``workflow.name``."""
+        return self.run.workflow["name"]
+
+
+def _deciders(dag: DagGraph, task_id: str) -> list[str]:
+    return [node.id for node in dag.nodes if task_id in node.skips]
+
+
+def _field(published: Mapping[str, Any], name: str) -> str | None:
+    """One field of what a node published, as Argo's text."""
+    if name == "status":
+        return published.get("phase")
+    if name == "outputs.result":
+        return published.get("result")
+    if name.startswith("outputs.parameters."):
+        value = (published.get("parameters") or {}).get(name.removeprefix("outputs.parameters."))
+    else:
+        value = published.get(name)
+    return None if value is None else str(value)
