@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TextIO
 
 from argo_airflow.cli.draw import changes, draw
@@ -64,10 +65,8 @@ class Follower:
         queries: list[Json] = [{"end_date_gte": (since - timedelta(seconds=5)).isoformat()}]
         queries.append({"states": ["queued", "running"]})
         found = [each for query in queries for each in self._client.list_runs(self._child_dags, **query)]
-        known = {self._key, *self._children, *map(run_key, found)}
         for each in found:
-            parent = ((each.get("conf") or {}).get("argo") or {}).get("parent") or {}
-            if (parent.get("dag_id"), parent.get("run_id")) in known:
+            if ((each.get("conf") or {}).get("argo") or {}).get("root_run_id") == self._key[1]:
                 self._children[run_key(each)] = each
         self._looked = now
 
@@ -179,9 +178,9 @@ def follow(follower: Follower, screen: Screen, namespace: str, pause: Callable[[
 def template_names(file: str) -> dict[tuple[str, str], str]:
     """Template of each task by DAG and task id, read from the workflow's file; empty where it cannot be read."""
     try:
-        from argo_airflow.compiler import compile_graphs  # type: ignore[attr-defined]
+        from argo_airflow.compiler import graphs
 
-        graphs = compile_graphs(file)
+        found = graphs(Path(file).read_bytes(), file)
     except (ImportError, OSError, ArgoAirflowError):
         return {}
-    return {(dag.dag_id, node.id): node.template for graph in graphs for dag in graph.dags for node in dag.nodes}
+    return {(dag.dag_id, node.id): node.template for graph in found for dag in graph.dags for node in dag.nodes}

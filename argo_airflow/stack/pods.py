@@ -31,8 +31,7 @@ class PodRuntime:
         command = [sys.executable, "-m", "argo_airflow.local", "--home", str(self.folder), "--port", str(self.port)]
         if self.images:
             command += ["--images", str(self.images)]
-        for folder in self.resources:
-            command += ["--resources", str(folder)]
+        command += ["--resources", *map(str, self.resources)]
         return Component(
             name="pods",
             command=tuple(command),
