@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import tarfile
+import zlib
 from pathlib import Path
+
+from argo_airflow.helper import HelperError
 
 _GZIP = b"\x1f\x8b"
 
 
-class ArchiveError(Exception):
-    """An archive that cannot be read or tries to leave its folder; the message is meant for the user."""
+class ArchiveError(HelperError):
+    """An archive that cannot be read, or tries to leave its folder."""
 
 
 def is_tgz(path: Path) -> bool:
@@ -21,7 +24,7 @@ def is_tgz(path: Path) -> bool:
     try:
         with tarfile.open(path, "r:gz") as tar:
             return tar.next() is not None
-    except (tarfile.TarError, OSError, EOFError):
+    except (tarfile.TarError, EOFError, OSError, zlib.error):
         return False
 
 
@@ -42,7 +45,7 @@ def unpack(archive: Path, target: Path) -> None:
                 tar.extract(member, folder, filter="data")
     except tarfile.FilterError as error:
         raise ArchiveError(f"refused: {error}") from None
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ArchiveError(f"cannot unpack: {error}") from None
     entries = list(folder.iterdir())
     if len(entries) == 1:

@@ -7,14 +7,14 @@ import platform
 import shutil
 from pathlib import Path
 
-from argo_airflow.helper import contract
+from argo_airflow.helper import HelperError, contract
 from argo_airflow.helper.contract import InputArtifact, Job, Report
 
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
-class InitError(Exception):
-    """Main cannot start; the message is meant for the user."""
+class InitError(HelperError):
+    """Main cannot start."""
 
 
 def run(job: Job, root: str) -> Report:
@@ -68,16 +68,23 @@ def _write_script(target: Path, source: str) -> None:
 
 def _load(artifact: InputArtifact, target: Path) -> None:
     loading = target.with_name(f"{target.name}.loading")
+    _remove(loading, target.with_name(f"{target.name}.unpacking"), target)  # Kubernetes may run init containers again
     try:
         if not _fetch(artifact, loading):
             return
         _place(artifact, loading, target)
         if artifact.mode is not None:
             _chmod(target, artifact.mode, artifact.recurse_mode)
-    except Exception as error:
-        if isinstance(error, (MemoryError, InitError)):
-            raise
-        raise InitError(f"artifact {artifact.name} failed to load: {error}") from error
+    except (HelperError, OSError) as error:
+        raise InitError(f"artifact {artifact.name} failed to load: {error}") from None
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _fetch(artifact: InputArtifact, target: Path) -> bool:
@@ -88,7 +95,7 @@ def _fetch(artifact: InputArtifact, target: Path) -> bool:
     if artifact.location is None:
         if artifact.optional:
             return False
-        raise InitError(f"artifact {artifact.name} failed to load: it has no location")
+        raise InitError("it has no location")
     from argo_airflow.helper.s3 import NotFound, Store
 
     try:

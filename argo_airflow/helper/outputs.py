@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from argo_airflow.helper import contract
+from argo_airflow.helper import HelperError, contract
 
 
-class SaveError(Exception):
-    """An output cannot be had; the message is meant for the user."""
+class SaveError(HelperError):
+    """An output cannot be had."""
 
 
 @dataclass(frozen=True)

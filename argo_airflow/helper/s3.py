@@ -11,13 +11,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from argo_airflow.helper import HelperError
 from argo_airflow.helper.contract import Location
 
 _PART = 16 << 20  # 10,000 parts of a stream whose length nobody knows: 156 GiB
 
 
-class StoreError(Exception):
-    """S3 refused, or cannot be reached; the message is meant for the user."""
+class StoreError(HelperError):
+    """S3 refused, or cannot be reached."""
 
 
 class NotFound(StoreError):

@@ -7,11 +7,15 @@ import signal
 import time
 from pathlib import Path
 
-from argo_airflow.helper import contract
+from argo_airflow.helper import HelperError, contract
 from argo_airflow.helper.contract import Job, Location, OutputParameter, Report
 from argo_airflow.helper.outputs import Left, SaveError
 
 _LOOK_SECONDS = 0.05
+
+
+class NotStarted(HelperError):
+    """The pod ends without main having run."""
 
 
 def run(job: Job, root: str) -> Report:
@@ -20,7 +24,10 @@ def run(job: Job, root: str) -> Report:
         from argo_airflow.helper import upload  # while main runs: what S3 needs takes its time to import
 
         upload.prepare(job.artifacts)
-    _wait_for_main(Path(contract.state_path(root=root), "lock"))
+    try:
+        _wait_for_main(Path(contract.state_path(root=root), "lock"))
+    except NotStarted as error:
+        return Report(error=str(error))
     left = Left(root)
     errors: list[str] = []
     return Report(
@@ -35,12 +42,17 @@ def run(job: Job, root: str) -> Report:
 
 def _wait_for_main(lock: Path) -> None:
     """Until main's wrapper has taken its lock, and then let go of it: at its end, however it ended."""
+    signal.signal(signal.SIGTERM, _end)  # the first process of a container has no default action
     while not (lock.exists() and lock.stat().st_size):
         time.sleep(_LOOK_SECONDS)
     # Kubernetes ends all containers of a pod at once; main gets the signal too, and its outputs are still to be saved
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with lock.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
+
+
+def _end(*_: object) -> None:
+    raise NotStarted("the pod was ended before its main container started")
 
 
 def _parameters(job: Job, left: Left, errors: list[str]) -> dict[str, str]:
