@@ -26,7 +26,7 @@ _FOREIGN_KINDS = frozenset(
         *("EventSource", "Sensor", "EventBus"),
     }
 )
-_TRACEBACK_LINES = 8
+_TRACEBACK_LINES = 12
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -84,7 +84,8 @@ def _documents(text: str) -> Iterator[tuple[str, str]]:
     """Kind and name of each document in Argo's API group, those inside a Kubernetes ``List`` too."""
     for root in yaml.compose_all(text, Loader=_LOADER):
         for fields in _objects(root):
-            if _scalar(fields.get("apiVersion")).startswith(_API_GROUP):
+            # Any field, so that a mistyped `apiVersion` is reported and not silently passed over.
+            if any(_scalar(value).startswith(_API_GROUP) for value in fields.values()):
                 metadata = _fields(fields.get("metadata"))
                 yield _scalar(fields.get("kind")), _scalar(metadata.get("name") or metadata.get("generateName"))
 

@@ -28,17 +28,21 @@ if "AIRFLOW_HOME" not in os.environ:  # must be there before the first import of
     atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 
-def _compiler_is_there() -> bool:
+def _stub_wanted() -> bool:
+    """While there is no compiler, or where a developer without one says so; never because it is broken."""
+    if os.environ.get("ARGO_AIRFLOW_STUB") == "1":
+        return True
     from argo_airflow import compiler
 
-    return hasattr(compiler, "dags")
+    return not hasattr(compiler, "dags")
 
 
-if not _compiler_is_there():
+USE_STUB = _stub_wanted()
+if USE_STUB:
     sys.path.insert(0, str(STUB))
-    import sitecustomize
+    import argo_stub
 
-    sitecustomize.install()
+    argo_stub.install()
 
 
 @dataclass
@@ -75,7 +79,7 @@ class Airflow:
             (info / "entry_points.txt").write_text("[airflow.plugins]\nargo = argo_airflow.ui.plugin:ArgoPlugin\n")
         has_entry_point = self.python == sys.executable and entry_points(group="airflow.plugins", name="argo")
         path = [REPOSITORY] if has_entry_point else [installed, REPOSITORY]
-        return path if _compiler_is_there_really() else [*path, STUB]
+        return [*path, STUB] if USE_STUB else path
 
     def run(self, *arguments: str) -> str:
         """``airflow …``; returns what it printed."""
@@ -130,12 +134,6 @@ class Airflow:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-
-
-def _compiler_is_there_really() -> bool:
-    from argo_airflow import compiler
-
-    return not getattr(compiler, "IS_STUB", False)
 
 
 def wait_until(condition: Callable[[], object], what: str, log: Callable[[], str]) -> None:

@@ -1,7 +1,7 @@
 """The same folder under Airflow 3.4, where importers are configured; in an environment of its own.
 
-``ARGO_AIRFLOW_34_VENV`` names one that has Airflow ≥ 3.4 and the cncf-kubernetes provider; otherwise one is made, once, in
-pytest's cache.
+``ARGO_AIRFLOW_34_VENV`` names one that has Airflow ≥ 3.4 and the cncf-kubernetes provider; otherwise one is made, once,
+in pytest's cache.
 """
 
 from __future__ import annotations
@@ -87,18 +87,21 @@ def test_it_is_airflow_34(airflow: Airflow) -> None:
     assert re.match(r"3\.([4-9]|\d\d)", airflow.run("version").strip().splitlines()[-1])
 
 
-def test_argo_and_native_yaml_are_dags_and_nothing_else_is(airflow: Airflow, log: Log) -> None:
+@pytest.mark.usefixtures("log")
+def test_argo_and_native_yaml_are_dags_and_nothing_else_is(airflow: Airflow) -> None:
     assert airflow.dag_ids() == FOUND | {"native"}
 
 
-def test_only_the_broken_ones_are_import_errors(airflow: Airflow, log: Log) -> None:
+@pytest.mark.usefixtures("log")
+def test_only_the_broken_ones_are_import_errors(airflow: Airflow) -> None:
     errors = airflow.errors()
     assert errors.keys() == REFUSED
     assert re.match(r"unknown-field\.yaml:7:\d+: error: .*notAField", errors["unknown-field.yaml"])
     assert not [text for text in errors.values() if "Traceback" in text]
 
 
-def test_the_code_tab_shows_the_yaml(airflow: Airflow, log: Log) -> None:
+@pytest.mark.usefixtures("log")
+def test_the_code_tab_shows_the_yaml(airflow: Airflow) -> None:
     assert airflow.code("hello") == workflow("hello")
 
 

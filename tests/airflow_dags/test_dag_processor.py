@@ -1,4 +1,4 @@
-"""YAML dropped into the DAGs folder of a real Airflow, with nothing configured; each test goes on from the one before."""
+"""YAML dropped into the DAGs folder of a real Airflow, with nothing configured; each test goes on from the last."""
 
 from __future__ import annotations
 
@@ -26,38 +26,45 @@ def test_it_looks_often_enough_with_nothing_configured(log: Log) -> None:
     assert "Checking for new files in bundle dags-folder every 10 seconds" in log()
 
 
-def test_every_workflow_is_a_dag_and_nothing_else_is(airflow: Airflow, log: Log) -> None:
+@pytest.mark.usefixtures("log")
+def test_every_workflow_is_a_dag_and_nothing_else_is(airflow: Airflow) -> None:
     assert airflow.dag_ids() == FOUND
 
 
-def test_only_the_broken_ones_are_import_errors(airflow: Airflow, log: Log) -> None:
+@pytest.mark.usefixtures("log")
+def test_only_the_broken_ones_are_import_errors(airflow: Airflow) -> None:
     assert airflow.errors().keys() == REFUSED
 
 
-def test_an_error_names_place_cause_and_hint(airflow: Airflow, log: Log) -> None:
+@pytest.mark.usefixtures("log")
+def test_an_error_names_place_cause_and_hint(airflow: Airflow) -> None:
     text = airflow.errors()["unknown-field.yaml"]
     assert re.match(r"unknown-field\.yaml:7:\d+: error: .*notAField", text)
     assert "Traceback" not in text
     assert "hint: " in text
 
 
-def test_broken_yaml_names_its_place(airflow: Airflow, log: Log) -> None:
+@pytest.mark.usefixtures("log")
+def test_broken_yaml_names_its_place(airflow: Airflow) -> None:
     text = airflow.errors()["not-yaml.yaml"]
     assert re.match(r"not-yaml\.yaml:[23]:\d+: error: ", text)
     assert "Traceback" not in text
 
 
-def test_the_command_line_lists_the_same_errors(airflow: Airflow, log: Log) -> None:
+@pytest.mark.usefixtures("log")
+def test_the_command_line_lists_the_same_errors(airflow: Airflow) -> None:
     assert airflow.import_errors() == airflow.errors()
 
 
-def test_the_code_tab_shows_the_yaml(airflow: Airflow, log: Log) -> None:
+@pytest.mark.usefixtures("log")
+def test_the_code_tab_shows_the_yaml(airflow: Airflow) -> None:
     assert airflow.code("hello") == workflow("hello")
     several = (airflow.dags / "several.yaml").read_text()
     assert airflow.code("first") == airflow.code("second") == several
 
 
-def test_a_dag_belongs_to_its_yaml(airflow: Airflow, log: Log) -> None:
+@pytest.mark.usefixtures("log")
+def test_a_dag_belongs_to_its_yaml(airflow: Airflow) -> None:
     rows = airflow.query("select fileloc, relative_fileloc from dag where dag_id = 'deeper'")
     assert rows == [(str(airflow.dags / "below/deeper.yml"), "below/deeper.yml")]
 
