@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from argo_airflow.compiler import source
 from argo_airflow.compiler.source import Path, Source
+from argo_airflow.compiler.source import read as read_source
 from argo_airflow.errors import Diagnostic, InvalidWorkflow, Position
 from argo_airflow.spec import Model, Workflow, words
 
@@ -70,7 +70,7 @@ def read(text: str | bytes, file: str) -> tuple[tuple[Document, ...], list[Diagn
     A document comes back although it has faults when dropping these leaves a usable model, so that the next stage
     can report its own faults in the same go.
     """
-    sources, diagnostics = source.read(text, file)
+    sources, diagnostics = read_source(text, file)
     documents = []
     for one in sources:
         if _is_ours(one, diagnostics):
