@@ -133,7 +133,7 @@ def _await_dags(client: AirflowClient, dags: Path, file: Path, pause: Callable[[
         for error in client.import_errors():
             told = error["timestamp"] and datetime.fromisoformat(error["timestamp"]).timestamp() >= changed
             if told and (error["filename"] or "").endswith(relative):
-                raise ArgoAirflowError(error["stacktrace"] or f"Airflow cannot read {relative}")
+                raise ArgoAirflowError(error["stack_trace"] or f"Airflow cannot read {relative}")
         found = [
             dag
             for dag in client.dags()
