@@ -1,40 +1,83 @@
-"""The command line: one verb a module, imported only when it is called.
+"""``argo-airflow VERB``: one verb a module, imported when it is asked for.
 
-A verb's module has ``add_arguments(parser)`` and ``run(arguments) -> exit code``.
+A verb's module has ``add_arguments(parser)`` and ``run(args) -> int`` (the exit code); its docstring's first line is
+its help.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import difflib
 import importlib
+import importlib.util
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from argo_airflow import __version__
 from argo_airflow.errors import ArgoAirflowError
 
 VERBS = {
-    "up": "start Airflow with all it needs on this machine, run a workflow, stay until Ctrl-C",
-    "submit": "start a run of a workflow file, or of a DAG Airflow knows",
-    "watch": "show a run's nodes, live, until its end",
+    "up": "argo_airflow.cli.up",
+    "submit": "argo_airflow.cli.submit",
+    "watch": "argo_airflow.cli.watch",
+    "lint": "argo_airflow.cli.lint",
+    "compile": "argo_airflow.cli.compile",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; returns the exit code: 0 well, 1 not, 2 wrong usage, 130 interrupted."""
+    """Run one verb; returns the exit code: 0 done, 1 it failed, 2 wrong usage."""
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(prog="argo-airflow", description="Run Argo Workflows YAML on Apache Airflow.")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for verb, summary in VERBS.items():
-        verb_parser = verbs.add_parser(verb, help=summary, description=summary)
-        if verb in words:
-            importlib.import_module(f"argo_airflow.cli.{verb}").add_arguments(verb_parser)
-    arguments = parser.parse_args(words)
-    module = importlib.import_module(f"argo_airflow.cli.{arguments.verb}")
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0 if words else 2
+    if words[0] in ("-V", "--version", "version"):
+        print(f"argo-airflow {__version__}")
+        return 0
+    if words[0] not in VERBS:
+        near = difflib.get_close_matches(words[0], VERBS, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"one of: {', '.join(VERBS)}"
+        print(f"argo-airflow: unknown verb {words[0]!r}; {hint}", file=sys.stderr)
+        return 2
+    return _run(words[0], words[1:])
+
+
+def _run(verb: str, words: list[str]) -> int:
+    module = importlib.import_module(VERBS[verb])
+    parser = argparse.ArgumentParser(prog=f"argo-airflow {verb}", description=module.__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    module.add_arguments(parser)
     try:
-        code: int = module.run(arguments)
+        args = parser.parse_args(words)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2
+    try:
+        code = module.run(args)
+        sys.stdout.flush()
+        return code
     except ArgoAirflowError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"argo-airflow {verb}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    return code
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _help() -> str:
+    lines = ["usage: argo-airflow VERB [...]", "", "Argo Workflows YAML on Apache Airflow.", ""]
+    lines += [f"  {verb:<9} {_summary(module)}" for verb, module in VERBS.items()]
+    return "\n".join([*lines, "", "argo-airflow VERB --help shows a verb's options."])
+
+
+def _summary(module: str) -> str:
+    """First line of a module's docstring, read without importing the module."""
+    found = importlib.util.find_spec(module)
+    if found is None or found.origin is None:
+        return ""
+    docstring = ast.get_docstring(ast.parse(Path(found.origin).read_text())) or ""
+    return docstring.partition("\n")[0]

@@ -38,6 +38,9 @@ NODE = ("node.name", "steps.name", "tasks.name")
 RETRY = ("retries", "lastRetry.exitCode", "lastRetry.status", "lastRetry.duration", "lastRetry.message")
 """Known in the body of a retried template; not supported yet."""
 
+UNSUPPORTED = ("workflow.outputs.", "workflow.scheduledTime", "workflow.priority")
+"""Argo's, not supported yet: global outputs, cron, priorities."""
+
 CALL = ("id", "status", "startedAt", "finishedAt", "hostNodeName")
 """Known of every step or task that has run, after ``steps.<name>.``."""
 

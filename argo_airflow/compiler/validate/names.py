@@ -34,6 +34,8 @@ def metadata(context: Context) -> Iterator[Diagnostic]:
 def entrypoint(context: Context) -> Iterator[Diagnostic]:
     """The entrypoint and the exit handler are templates of the workflow."""
     spec = context.workflow.spec
+    if "workflowTemplateRef" in (context.raw(("spec",)) or {}):
+        return  # refused by name; entrypoint and templates would be the other object's
     if not spec.entrypoint:
         hint = f"write entrypoint: {spec.templates[-1].name}" if len(spec.templates) == 1 else ""
         yield context.fault(("spec",), "missing-field", "spec.entrypoint is required", hint)

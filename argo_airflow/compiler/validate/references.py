@@ -140,9 +140,8 @@ def _problem(context: Context, scope: _Scope, name: str) -> _Problem:
         return _item(scope, name)
     if sibling := _SIBLING.fullmatch(name):
         return _sibling(context, scope, name, *sibling.groups())
-    if name in variables.RETRY and (scope.template is not None and scope.template.retry_strategy is not None):
-        return "unsupported-feature", f"variable {{{{{name}}}}} is not supported yet", ""
-    if name.startswith(("workflow.scheduledTime", "workflow.priority")):
+    retried = scope.template is not None and scope.template.retry_strategy is not None
+    if name.startswith(variables.UNSUPPORTED) or (retried and name in variables.RETRY):
         return "unsupported-feature", f"variable {{{{{name}}}}} is not supported yet", ""
     if name in variables.EXIT:
         reason = f"failed to resolve {{{{{name}}}}}"
@@ -224,8 +223,10 @@ def _sibling(context: Context, scope: _Scope, name: str, kind: str, task: str, r
     if call is None or template is None:
         return None
     known = variables.of_call(call.step, template)
-    if rest in known:
-        return None
+    if rest in known or not (variables.runs_pod(template) or template.steps is not None or template.dag is not None):
+        return None  # the fault of a template without a known type is reported at the template
+    if rest == "ip":
+        return "unsupported-feature", f"variable {{{{{name}}}}} (of daemons) is not supported yet", ""
     return "unresolved-reference", *_unknown_output(reason, call, template, rest, known)
 
 
@@ -282,6 +283,8 @@ def _source_problem(context: Context, scope: _Scope, name: str) -> _Problem:
     if name in scope.artifacts:
         return None
     reason = f"failed to resolve {{{{{name}}}}}"
+    if name.startswith(variables.UNSUPPORTED):
+        return "unsupported-feature", f"{{{{{name}}}}} is not supported yet", ""
     sibling = _SIBLING.fullmatch(name)
     if sibling is None or not sibling[3].startswith("outputs.artifacts."):
         if "parameters" in name or name.endswith("outputs.result"):

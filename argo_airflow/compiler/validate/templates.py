@@ -31,10 +31,11 @@ def kinds(context: Context) -> Iterator[Diagnostic]:
 
 def containers(context: Context) -> Iterator[Diagnostic]:
     """A container has an image."""
+    defaults = "templateDefaults" in (context.raw(("spec",)) or {})
     for placed in context.templates:
         for kind in ("container", "script"):
             container = getattr(placed.template, kind)
-            if container is not None and not container.image:
+            if container is not None and not container.image and not defaults:
                 yield context.fault((*placed.path, kind), "missing-field", f"{kind}.image may not be empty")
             if container is not None:
                 yield from _environment(context, (*placed.path, kind, "env"), container.env)
