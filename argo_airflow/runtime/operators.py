@@ -23,8 +23,8 @@ from argo_airflow.runtime import pod as pods
 from argo_airflow.runtime.node import NodeRun, Outputs, items_of, json_item, label, list_of, node_run, settings
 from argo_airflow.runtime.retry import NodeRetry, retries
 
-_START_POLL_SECONDS = (0.05, 1.0)
-"""First and longest pause between two looks at a pod that has not started."""
+_POLL_SECONDS = (0.02, 1.0)
+"""First and longest pause between two looks at a pod that is about to start or to end."""
 _FATAL_AFTER_SECONDS = 10.0
 """How long a pod may wait for a Secret or ConfigMap that does not exist (yet)."""
 
@@ -50,6 +50,7 @@ class PodOperator(KubernetesPodOperator):
         super().__init__(
             kubernetes_conn_id=options.kubernetes_conn_id,
             name="argo",
+            base_container_name=pods.MAIN,
             do_xcom_push=False,
             random_name_suffix=False,
             deferrable=options.deferrable,
@@ -121,7 +122,7 @@ class PodOperator(KubernetesPodOperator):
         pod_mutation_hook(pod)
         return pod
 
-    def get_or_create_pod(self, pod_request_obj: Any, context: Any) -> Any:  # noqa: ARG002
+    def get_or_create_pod(self, pod_request_obj: Any, context: Any) -> Any:
         """Create the pod, or take up the one of the same name: a node's name is the same in every try.
 
         KPO would delete a pod that ended while no worker looked, and run the step twice.
@@ -138,7 +139,7 @@ class PodOperator(KubernetesPodOperator):
             if found is not None and found.metadata.deletion_timestamp is None:
                 self.log.info("Taking up pod %s, which an earlier try started", found.metadata.name)
                 return found
-            time.sleep(_START_POLL_SECONDS[1])  # the pod of an earlier attempt is still going
+            time.sleep(_POLL_SECONDS[1])  # the pod of an earlier attempt is still going
 
     def find_pod(self, namespace: str, context: Any, *, exclude_checked: bool = True) -> Any:  # noqa: ARG002
         """This node's pod by its name, which tells more exactly than KPO's labels."""
@@ -158,7 +159,7 @@ class PodOperator(KubernetesPodOperator):
             NodeError: it cannot start; a missing Secret or a bad image is told after seconds, not after KPO's timeout.
         """
         began = time.monotonic()
-        pause, longest = _START_POLL_SECONDS
+        pause, longest = _POLL_SECONDS
         while (current := self.find_pod(pod.metadata.namespace, {})) is not None:
             if current.status.phase != "Pending":
                 return
@@ -175,9 +176,13 @@ class PodOperator(KubernetesPodOperator):
             pause = min(pause * 1.5, longest)
 
     def await_pod_completion(self, pod: Any) -> None:
-        """Follow main's log, then wait for the helper, whose log ends with its report."""
+        """Follow main's log, then the helper's, which ends with its report, until the pod itself has ended."""
         super().await_pod_completion(pod)
         self.report = self._read_report(pod, follow=True)
+        pause, longest = _POLL_SECONDS  # KPO would look every two seconds
+        while (current := self.find_pod(pod.metadata.namespace, {})) is not None and not pods.has_ended(current):
+            time.sleep(pause)
+            pause = min(pause * 1.5, longest)
 
     def _read_report(self, pod: Any, *, follow: bool) -> contract.Report | None:
         """The report of the wait container, or of an init container that failed; None if there is none."""
@@ -207,7 +212,7 @@ class PodOperator(KubernetesPodOperator):
         if self._killed or not remote_pod:
             return
         ended = self.find_pod(remote_pod.metadata.namespace, context) or remote_pod
-        if ended.status.phase in ("Succeeded", "Failed"):
+        if pods.has_ended(ended):
             if self.report is None:
                 self.report = self._read_report(ended, follow=False)
             self.ended = ended

@@ -246,6 +246,11 @@ def outcome(pod: Any, report: contract.Report | None) -> None:
         raise NodeError(_why(None, pod))
 
 
+def has_ended(pod: Any) -> bool:
+    """Whether no container of the pod will run any more."""
+    return pod.status.phase in ("Succeeded", "Failed")
+
+
 def exit_code(pod: Any) -> int | None:
     """Exit code of the main container, None if it did not end."""
     status = next((c for c in pod.status.container_statuses or () if c.name == MAIN), None)

@@ -42,7 +42,7 @@ class Run:
         conf = dag_run.conf or {}
         if dag.child:
             return cls.child(dag.dag_id, dag_run.run_id, conf)
-        name = names.workflow_name(dag.workflow.name, dag.workflow.generate_name, f"{dag.dag_id}/{dag_run.run_id}")
+        name = names.workflow_name(dag.workflow, f"{dag.dag_id}/{dag_run.run_id}")
         given = {key: value for key, value in (context.get("params") or {}).items()}
         parameters = {p.name: _text(given.get(p.name)) for p in dag.parameters}
         variables = _workflow_variables(dag, name, parameters, dag_run)
