@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] in ("-V", "--version", "version"):
         print(f"argo-airflow {__version__}")
         return 0
-    if words[0] not in VERBS:
+    if words[0] not in VERBS or _file(VERBS[words[0]]) is None:
         near = difflib.get_close_matches(words[0], VERBS, n=1)
         hint = f"did you mean `{near[0]}`?" if near else f"one of: {', '.join(VERBS)}"
         print(f"argo-airflow: unknown verb {words[0]!r}; {hint}", file=sys.stderr)
@@ -69,15 +69,18 @@ def _run(verb: str, words: list[str]) -> int:
 
 
 def _help() -> str:
+    files = {verb: file for verb, module in VERBS.items() if (file := _file(module)) is not None}
     lines = ["usage: argo-airflow VERB [...]", "", "Argo Workflows YAML on Apache Airflow.", ""]
-    lines += [f"  {verb:<9} {_summary(module)}" for verb, module in VERBS.items()]
+    lines += [f"  {verb:<9} {_summary(file)}" for verb, file in files.items()]
     return "\n".join([*lines, "", "argo-airflow VERB --help shows a verb's options."])
 
 
-def _summary(module: str) -> str:
-    """First line of a module's docstring, read without importing the module."""
+def _file(module: str) -> Path | None:
     found = importlib.util.find_spec(module)
-    if found is None or found.origin is None:
-        return ""
-    docstring = ast.get_docstring(ast.parse(Path(found.origin).read_text())) or ""
+    return Path(found.origin) if found and found.origin else None
+
+
+def _summary(file: Path) -> str:
+    """First line of a module's docstring, read without importing the module."""
+    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
     return docstring.partition("\n")[0]

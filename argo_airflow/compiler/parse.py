@@ -195,6 +195,7 @@ def _diagnostic(one: Source, path: Path, error: dict[str, Any]) -> Diagnostic:
     got, hint = error.get("input"), ""
     if wanted == "text" and isinstance(got, bool | int | float):
         hint = "put the value in quotes"
+        hint += "; YAML reads y, yes, on, n, no and off as true and false" if isinstance(got, bool) else ""
     if wanted == "a list" and "steps" in path and isinstance(got, dict):
         hint = "each group of steps is itself a list: start it with `- - name:`"
     message = f"expected {wanted}, not {_shown(got)}" if wanted else str(error["msg"])

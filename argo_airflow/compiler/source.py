@@ -117,12 +117,14 @@ class _Reader:
         self.diagnostics: list[Diagnostic] = []
         self._standin = ""
         self._left = _NODES
+        self._text = ""
 
     def add(self, mark: Any, code: str, message: str, hint: str = "") -> None:
         self.diagnostics.append(Diagnostic(_position(self.file, mark), code, message, hint=hint))
 
     def run(self, text: str) -> None:
         text, nodes = self._compose(text)
+        self._text = text
         lines = tuple(text.split("\n"))
         for node in nodes:
             try:
@@ -211,17 +213,17 @@ class _Reader:
             return [self._construct(item, inside) for item in node.value]
         return self._mapping(node, inside)
 
-    def _mapping(self, node: yaml.MappingNode, inside: tuple[int, ...]) -> dict[str, Any] | None:
+    def _mapping(self, node: yaml.MappingNode, inside: tuple[int, ...]) -> dict[str, Any] | str:
         data: dict[str, Any] = {}
         places: dict[str, yaml.Node] = {}
         for key, value in node.value:
             if key.tag == _TAG + "merge":
                 continue
             if not isinstance(key, yaml.ScalarNode):
-                tag = key.start_mark.index and isinstance(key, yaml.MappingNode)
-                hint = "a value that starts with {{ must stand in quotes" if tag else ""
+                written = self._text[node.start_mark.index : node.end_mark.index]
+                hint = "a value that starts with {{ must stand in quotes" if written.startswith("{{") else ""
                 self.add(node.start_mark, "invalid-yaml", "a map or list cannot be a key", hint)
-                return None
+                return written
             name = key.value
             if name in places:
                 first = places[name].start_mark.line + 1
@@ -233,7 +235,7 @@ class _Reader:
             if not isinstance(base, yaml.MappingNode):
                 self.add(base.start_mark, "invalid-yaml", "`<<` needs a map or a list of maps")
                 continue
-            for name, item in (self._construct(base, inside) or {}).items():
+            for name, item in dict(self._construct(base, inside) or {}).items():
                 data.setdefault(name, item)
         return data
 

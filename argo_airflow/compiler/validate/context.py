@@ -52,6 +52,11 @@ class Placed:
         tasks = [call.step for call in self.calls if isinstance(call.step, DAGTask)]
         return {task.name: _named(task, every - {task.name}) for task in tasks}
 
+    @property
+    def readable(self) -> bool:
+        """Whether every ``depends`` can be read."""
+        return not any(isinstance(call.step, DAGTask) and _unreadable(call.step) for call in self.calls)
+
     def known_to(self, call: Call) -> frozenset[str]:
         """Names of the calls whose results ``call`` may use: earlier groups, or all ancestors."""
         if self.template.steps is not None:
@@ -72,6 +77,14 @@ def _named(task: DAGTask, others: frozenset[str]) -> frozenset[str]:
         return names | depends_language.parse(task.depends).tasks() if task.depends else names
     except depends_language.DependsError:
         return others
+
+
+def _unreadable(task: DAGTask) -> bool:
+    try:
+        depends_language.parse(task.depends or task.name)
+    except depends_language.DependsError:
+        return True
+    return False
 
 
 @dataclass(frozen=True)
@@ -145,7 +158,7 @@ def suggest(word: str, known: tuple[str, ...] | frozenset[str], what: str = "kno
     """The nearest known word, else the few that there are."""
     if near := did_you_mean(word, known):
         return near
-    if len(known) == 1:
+    if len(known) == 1 and what == "declared":
         return f"did you mean `{next(iter(known))}`?"
     return f"{what}: {', '.join(sorted(known)[:10])}" if known else ""
 

@@ -68,7 +68,7 @@ def _depends(context: Context, placed: Placed, path: tuple[str | int, ...], text
 
 def cycles(context: Context) -> Iterator[Diagnostic]:
     """No task waits for itself, directly or through others."""
-    for placed in _dags(context):
+    for placed in filter(lambda one: one.readable, _dags(context)):
         done: set[str] = set()
         for call in placed.calls:
             cycle = _cycle(call.step.name, placed.waits_for, done)

@@ -143,6 +143,8 @@ def _problem(context: Context, scope: _Scope, name: str) -> _Problem:
     retried = scope.template is not None and scope.template.retry_strategy is not None
     if name.startswith(variables.UNSUPPORTED) or (retried and name in variables.RETRY):
         return "unsupported-feature", f"variable {{{{{name}}}}} is not supported yet", ""
+    if name == "workflow.status":
+        return "unsupported-feature", "{{workflow.status}} outside the exit handler is not supported yet", ""
     if name in variables.EXIT:
         reason = f"failed to resolve {{{{{name}}}}}"
         return "unresolved-reference", reason, "it is only known in the exit handler (spec.onExit)"
