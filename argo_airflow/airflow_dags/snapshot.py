@@ -179,11 +179,13 @@ class Snapshots:
 
         tracking = get_bundle_tracking_file(self.bundle_name, path.name)
         try:
-            with open(tracking, "a" if tracking.exists() else os.devnull) as held:
-                if tracking.exists():
+            if tracking.exists():  # as Airflow locks it: dag_processing/bundles/base.py, BundleVersionLock
+                with tracking.open("a") as held:
                     fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(path)
+                    tracking.unlink()
+            else:
                 shutil.rmtree(path)
-                tracking.unlink(missing_ok=True)
         except OSError as error:
             log.info("DAG bundle %s: version %s stays: %s", self.bundle_name, path.name, error)
             return False

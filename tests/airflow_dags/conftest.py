@@ -153,6 +153,12 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Airflow:
     return home
 
 
+@pytest.fixture(scope="module")
+def bare_airflow(tmp_path_factory: pytest.TempPathFactory) -> Airflow:
+    """An Airflow without a database, where that is enough."""
+    return Airflow(tmp_path_factory.mktemp("airflow"))
+
+
 WORKFLOW = """\
 # {name}, with a comment that only the source has
 apiVersion: argoproj.io/v1alpha1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -95,6 +96,13 @@ def test_a_file_that_breaks_hides_only_its_own_dags(airflow: Airflow, log: Log) 
     assert airflow.query("select has_import_errors from dag where dag_id = 'mixed'") == [(1,)]
 
 
+NEEDED = """
+import json, sys
+from argo_airflow.airflow_dags.bundle import ArgoDagBundle
+print(json.dumps(sorted(ArgoDagBundle(name="argo", path=sys.argv[1])._snapshots._needed_versions())))
+"""
+
+
 def test_bundle_gives_each_content_a_version(airflow: Airflow, tmp_path: Path) -> None:
     folder = tmp_path / "dags"
     folder.mkdir()
@@ -116,9 +124,14 @@ def test_bundle_gives_each_content_a_version(airflow: Airflow, tmp_path: Path) -
     with airflow.dag_processor() as log:
         wait_until(version, "the DAG of the bundle", log)
         first = version()
+        airflow.run("dags", "trigger", "pinned")
         (folder / "pinned.yaml").write_text(workflow("pinned", word="changed"))
         wait_until(lambda: version() != first, "another version of the bundle", log)
         wait_until(lambda: "changed" in airflow.code("pinned"), "the changed code", log)
     stored = airflow.folder / "bundles" / "argo" / "versions"
     assert (stored / str(first) / "pinned.yaml").read_text() == workflow("pinned")
     assert (stored / str(version()) / "pinned.yaml").read_text() == workflow("pinned", word="changed")
+    # A run that is not finished keeps its version from being removed, however old.
+    command = [airflow.python, "-c", NEEDED, str(folder)]
+    done = subprocess.run(command, env=airflow.environment(), capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == [first]
