@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
+import shutil
 from pathlib import Path
 
 from aiohttp import WSMsgType, web
 
 from argo_airflow.local.objects import ApiError, Object
-from argo_airflow.local.sandbox import engine_environment
+from argo_airflow.local.sandbox import MARK, engine_environment
 
 _STDIN, _STDOUT, _STDERR, _ERROR, _CLOSE = 0, 1, 2, 3, 255
 _GET_USERNS = 0xB701
@@ -47,6 +49,7 @@ async def serve(request: web.Request, pid: int, command: list[str]) -> web.WebSo
 
 
 async def _enter(pid: int, command: list[str], stdin: bool) -> asyncio.subprocess.Process:
+    await _set_up(pid)
     try:
         mounts = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -56,7 +59,20 @@ async def _enter(pid: int, command: list[str], stdin: bool) -> asyncio.subproces
     try:
         user = [] if _same(owner) else [f"--user=/proc/self/fd/{owner}", "--preserve-credentials"]
         env = _environment(pid)
-        line = ["nsenter", "-t", str(pid), *user, "-m", "-p", "-i", "-u", "-r", "-w", "--", *command]
+        line = [
+            shutil.which("nsenter") or "nsenter",
+            "-t",
+            str(pid),
+            *user,
+            "-m",
+            "-p",
+            "-i",
+            "-u",
+            "-r",
+            "-w",
+            "--",
+            *command,
+        ]
         return await asyncio.create_subprocess_exec(
             *line, pass_fds=[owner], env=env, start_new_session=True,
             stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
@@ -65,6 +81,17 @@ async def _enter(pid: int, command: list[str], stdin: bool) -> asyncio.subproces
     finally:
         os.close(mounts)
         os.close(owner)
+
+
+async def _set_up(pid: int) -> None:
+    """Wait until the engine has made the container and its own command runs as PID 1, two seconds at most."""
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            place = Path(f"/proc/{pid}")
+            marked = f"{MARK}=".encode() in (place / "environ").read_bytes()
+            if not marked and (place / "comm").read_text().strip() not in ("env", "setpriv", "unshare"):
+                return
+        await asyncio.sleep(0.01)
 
 
 def _same(owner: int) -> bool:

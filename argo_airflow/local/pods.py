@@ -134,21 +134,21 @@ class Pod:
             problem = f"no command specified: image {image} has no entrypoint in the image index; give a command"
             return self._ended(shown, 128, problem, init)
         try:
-            process = await processes.start(self.runtime.engine, box, written, self.runtime.home)
+            process, info = await processes.start(self.runtime.engine, box, written, self.runtime.home)
         except (OSError, ValueError) as error:
             return self._ended(shown, 128, str(error), init)
         self.running[container["name"]] = process
-        if process.pid is not None:
+        started = await process.up(info)
+        if started:
             shown.update(state={"running": {"startedAt": now()}}, containerID=f"argo-airflow://{process.pid}")
             shown.update(ready=not init, started=True, imageID=container["image"])
+            self.item["status"]["phase"] = "Pending" if init else "Running"
             self._event("Started", f"Started container {container['name']}")
-            if not init:
-                self.item["status"]["phase"] = "Running"
             self._changed()
         if self._stopping.is_set():
             process.signal(signal.SIGKILL)
         code, failure = await process.wait()
-        if failure is None and process.pid is None and "running" not in shown["state"]:
+        if failure is None and not started:
             failure = f"the container did not start: exit code {code}"
         return self._ended(shown, 128 if failure else code, failure, init)
 

@@ -15,12 +15,26 @@ _CHUNK = 1 << 16
 
 
 class Process:
-    """A running container; made by :func:`start`."""
+    """A container's process; made by :func:`start`."""
 
-    def __init__(self, engine: Engine, box: Box, log: Log, engine_process: asyncio.subprocess.Process, pid: int | None):
+    def __init__(self, engine: Engine, box: Box, log: Log, engine_process: asyncio.subprocess.Process) -> None:
         self._engine, self._box, self._log, self._process = engine, box, log, engine_process
-        self.pid = pid
-        """PID 1 of the container, as seen from here; None if it never came up."""
+        self.pid: int | None = None
+        """PID 1 of the container, as seen from here, while it is known to run."""
+
+    async def up(self, info: int) -> bool:
+        """Wait until PID 1 is known from the pipe ``info``, which is closed; False if the engine ended before."""
+        loop = asyncio.get_running_loop()
+        reader, said = asyncio.StreamReader(), b""
+        pipe = os.fdopen(info, "rb", 0)
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+        try:
+            while self.pid is None and (chunk := await reader.read(_CHUNK)):
+                said += chunk
+                self.pid = self._engine.pid(said)
+        finally:
+            transport.close()
+        return self.pid is not None
 
     async def wait(self) -> tuple[int, str | None]:
         """Copy the output until the end; the exit code (128 + n for signal n), and why it never ran, if so."""
@@ -47,8 +61,8 @@ class Process:
                 self._process.kill()
 
 
-async def start(engine: Engine, box: Box, log: Log, home: Path) -> Process:
-    """Start a container and wait until its PID 1 is known.
+async def start(engine: Engine, box: Box, log: Log, home: Path) -> tuple[Process, int]:
+    """Start a container; the process, and the pipe for :meth:`Process.up`.
 
     Raises:
         OSError: the engine cannot be run.
@@ -58,8 +72,9 @@ async def start(engine: Engine, box: Box, log: Log, home: Path) -> Process:
     try:
         line, handed = engine.command(box, write)
         process = await asyncio.create_subprocess_exec(
-            *line, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            pass_fds=[write, *handed], env=engine_environment(home), start_new_session=True, limit=_CHUNK,
+            *line, stdin=write if engine.info_on_stdin else asyncio.subprocess.DEVNULL, env=engine_environment(home),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, start_new_session=True, limit=_CHUNK,
+            pass_fds=handed if engine.info_on_stdin else [write, *handed],
         )  # fmt: skip
     except BaseException:
         os.close(read)
@@ -67,18 +82,7 @@ async def start(engine: Engine, box: Box, log: Log, home: Path) -> Process:
     finally:
         for fd in (write, *handed):
             os.close(fd)
-    return Process(engine, box, log, process, engine.pid(await _read_all(read)))
-
-
-async def _read_all(fd: int) -> bytes:
-    """All bytes of a pipe, which is closed."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", 0))
-    try:
-        return await reader.read()
-    finally:
-        transport.close()
+    return Process(engine, box, log, process), read
 
 
 def sweep(home: Path) -> int:

@@ -22,10 +22,11 @@ from argo_airflow.errors import LocalRuntimeError
 from argo_airflow.local.mounts import Bind, Folder, Kernel, Link, Overlay, Root, Step, Tmpfs
 
 MARK = "ARGO_AIRFLOW_LOCAL"
-"""Variable in the environment of an engine's own process, value the runtime's home: what a crash left is found by it."""
+"""In the environment of an engine's own process, its value the runtime's home: what a crash left is found by it."""
 _CAPABILITIES = (
-    "chown,dac_override,fowner,fsetid,kill,setgid,setuid,setpcap,net_bind_service,net_raw,sys_chroot,mknod,setfcap"
-).split(",")
+    "chown", "dac_override", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap", "net_bind_service", "net_raw",
+    "sys_chroot", "mknod", "setfcap",
+)  # fmt: skip
 """What a container's root user may do, as container engines have it by default."""
 
 
@@ -46,6 +47,8 @@ class Engine(Protocol):
     """How a :class:`Box` becomes a process of this machine."""
 
     name: str
+    info_on_stdin: bool
+    """The pipe for the pid is stdin, not an inherited descriptor."""
     in_memory: bool | None
     """Where an overlay's upper folder lies; None: no overlay, a skeleton."""
 
@@ -66,6 +69,7 @@ class Bubblewrap:
     in_memory: bool | None = False
     name: str = "bubblewrap"
     binary: str = "bwrap"
+    info_on_stdin: bool = False
 
     def command(self, box: Box, info: int) -> tuple[list[str], list[int]]:
         words = ["--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--as-pid-1"]
@@ -128,8 +132,9 @@ class Unshare:
     in_memory: bool | None = False
     name: str = "unshare"
     binary: str = "unshare"
+    info_on_stdin: bool = True
 
-    def command(self, box: Box, info: int) -> tuple[list[str], list[int]]:
+    def command(self, box: Box, info: int) -> tuple[list[str], list[int]]:  # noqa: ARG002 (it is stdin)
         if self.in_memory is None:
             merged = str(box.root.scratch / "root")
             os.makedirs(merged, exist_ok=True)
@@ -142,21 +147,14 @@ class Unshare:
             lines += self._lines(step, merged)
         script = box.root.scratch / "start"
         errors = shlex.quote(str(box.root.scratch / "errors"))
+        # stdin is the pipe for the pid: the one descriptor a POSIX shell can surely name and close.
         own = "read pid rest </proc/self/stat; echo $pid >&0; exec </dev/null 9>&2"
         setup = [f"set -e\n{own} 2>{errors}", f"hostname {shlex.quote(box.hostname)} 2>/dev/null || :", *lines]
         setup += [f"cd {shlex.quote(merged)}\nexec 2>&9 9>&-", self._final(box)]
         script.touch(0o600)
         script.write_text("\n".join(setup), "utf-8", "surrogateescape")
         spaces = ["--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child=KILL", "--propagation", "private"]
-        # stdin is the pipe for the pid: the one descriptor a POSIX shell can surely name and close.
-        line = ["setpriv", "--pdeathsig", "KILL", "unshare", *_user_namespace(), *spaces, "sh", str(script)]
-        return [
-            "sh",
-            "-c",
-            f'exec "$@" 0>&{info}' if info < 10 else f'exec "$@" 0>/proc/self/fd/{info}',
-            "sh",
-            *line,
-        ], []
+        return ["setpriv", "--pdeathsig", "KILL", "unshare", *_user_namespace(), *spaces, "sh", str(script)], []
 
     def _final(self, box: Box) -> str:
         words = ["exec", "env", "-i", *(f"{key}={value}" for key, value in box.env.items())]
@@ -188,7 +186,7 @@ class Unshare:
         return _DEV.format(dev=place).splitlines()
 
     def pid(self, info: bytes) -> int | None:
-        return int(info) if info.strip().isdigit() else None
+        return int(info) if info.endswith(b"\n") and info.strip().isdigit() else None
 
     def start_failure(self, code: int, output: bytes) -> str | None:
         found = re.fullmatch(rb"unshare: (failed to execute )?(.*)\n?", output)
@@ -275,8 +273,9 @@ def _try(engine: Engine, home: Path) -> str:
         line, extra = engine.command(box, write)
         try:
             done = subprocess.run(
-                line, pass_fds=[write, *extra], env=engine_environment(home), stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False,
+                line, pass_fds=[write, *extra], env=engine_environment(home), timeout=60, check=False,
+                stdin=write if engine.info_on_stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )  # fmt: skip
         finally:
             for fd in (read, write, *extra):
@@ -290,7 +289,7 @@ def _try(engine: Engine, home: Path) -> str:
 def release(folder: Path) -> None:
     """Remove a container's or a pod's folder; an overlay leaves folders without any rights behind."""
 
-    def retry(function: Callable[[str], object], path: str, _: object) -> None:
+    def retry(_function: Callable[[str], object], path: str, _error: object) -> None:
         try:
             os.chmod(os.path.dirname(path), 0o700)
             os.chmod(path, 0o700)

@@ -114,7 +114,7 @@ class Api:
         self._collections = {collection.resource: collection for collection in pods.store}
 
     def _collection(self, request: web.Request) -> Collection:
-        resource = request.match_info["resource"] if "resource" in request.match_info else "pods"
+        resource = request.match_info.get("resource", "pods")
         if resource not in self._collections:
             raise ApiError(404, "NotFound", f"the embedded pod runtime has no {resource}")
         return self._collections[resource]
@@ -182,8 +182,8 @@ class Api:
     async def replace(self, request: web.Request) -> web.Response:
         """PUT; of a pod only the metadata can change."""
         collection, fresh = self._collection(request), await _body(request)
-        item = collection.get(request.match_info["namespace"], request.match_info["name"])
-        kept = item["metadata"]
+        item = collection.get(*_key(request))
+        kept = {key: item["metadata"][key] for key in ("namespace", "name", "uid", "creationTimestamp")}
         metadata = {
             **(fresh.get("metadata") or {}),
             **{key: kept[key] for key in ("namespace", "name", "uid", "creationTimestamp")},
@@ -199,7 +199,7 @@ class Api:
     async def patch(self, request: web.Request) -> web.Response:
         """A merge patch (a strategic one acts alike on the metadata, all that can change of a pod)."""
         collection, patch = self._collection(request), await _body(request)
-        item = collection.get(request.match_info["namespace"], request.match_info["name"])
+        item = collection.get(*_key(request))
         if collection.resource == "pods":
             patch = {"metadata": {key: value for key, value in (patch.get("metadata") or {}).items()
                                   if key in ("labels", "annotations", "finalizers", "ownerReferences")}}  # fmt: skip
@@ -237,7 +237,7 @@ class Api:
 
     async def log(self, request: web.Request) -> web.StreamResponse:
         """A container's log."""
-        pod = self._pods.get(request.match_info["namespace"], request.match_info["name"])
+        pod = self._pods.get(*_key(request))
         log_file = pod.log_of(_container(request, pod.item))
         query = Query(
             _flag(request, "follow"), _flag(request, "timestamps"), _since(request), _number(request, "tailLines"),
@@ -251,7 +251,7 @@ class Api:
 
     async def exec(self, request: web.Request) -> web.StreamResponse:
         """A command in a running container."""
-        pod = self._pods.get(request.match_info["namespace"], request.match_info["name"])
+        pod = self._pods.get(*_key(request))
         name, command = _container(request, pod.item), request.query.getall("command", [])
         if not command:
             raise ApiError(400, "BadRequest", "you must specify at least 1 command for the container")
@@ -259,6 +259,10 @@ class Api:
         if process is None or process.pid is None:
             raise ApiError(400, "BadRequest", f'container "{name}" is not running')
         return await execution.serve(request, process.pid, command)
+
+
+def _key(request: web.Request) -> tuple[str, str]:
+    return request.match_info["namespace"], request.match_info["name"]
 
 
 def _container(request: web.Request, pod: Object) -> str:
