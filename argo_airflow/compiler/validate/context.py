@@ -41,9 +41,13 @@ class Placed:
         """Whether it calls other templates."""
         return self.template.steps is not None or self.template.dag is not None
 
+    @cached_property
+    def _by_name(self) -> dict[str, Call]:
+        return {call.step.name: call for call in reversed(self.calls)}
+
     def call(self, name: str) -> Call | None:
         """The step or task of that name."""
-        return next((call for call in self.calls if call.step.name == name), None)
+        return self._by_name.get(name)
 
     @cached_property
     def waits_for(self) -> dict[str, frozenset[str]]:
@@ -57,18 +61,23 @@ class Placed:
         """Whether every ``depends`` can be read."""
         return not any(isinstance(call.step, DAGTask) and _unreadable(call.step) for call in self.calls)
 
-    def known_to(self, call: Call) -> frozenset[str]:
-        """Names of the calls whose results ``call`` may use: earlier groups, or all ancestors."""
+    def knows(self, call: Call, name: str) -> bool:
+        """Whether ``call`` may use the results of the call ``name``: an earlier group's, or an ancestor's."""
         if self.template.steps is not None:
-            return frozenset(other.step.name for other in self.calls if other.group < call.group)
+            other = self.call(name)
+            return other is not None and other.group < call.group
+        direct = self.waits_for.get(call.step.name, frozenset())
+        return name != call.step.name and (name in direct or name in self._ancestors(call.step.name))
+
+    def _ancestors(self, task: str) -> set[str]:
         seen: set[str] = set()
-        waiting = list(self.waits_for.get(call.step.name, ()))
+        waiting = list(self.waits_for.get(task, ()))
         while waiting:
             name = waiting.pop()
             if name not in seen:
                 seen.add(name)
                 waiting.extend(self.waits_for.get(name, ()))
-        return frozenset(seen - {call.step.name})
+        return seen
 
 
 def _named(task: DAGTask, others: frozenset[str]) -> frozenset[str]:

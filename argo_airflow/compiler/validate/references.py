@@ -26,11 +26,10 @@ _SIBLING = re.compile(r"(steps|tasks)\.([^.]+)\.(.+)", re.DOTALL)
 
 @dataclass(frozen=True)
 class _Scope:
-    """What tags may name at a place; ``siblings`` are the calls whose results are known there."""
+    """What tags may name at a place: ``call`` is the step or task that it belongs to, if it belongs to one."""
 
     known: frozenset[str]
     placed: Placed | None = None
-    siblings: frozenset[str] = frozenset()
     call: Call | None = None
     item: bool = False
     strict: bool = True
@@ -68,7 +67,7 @@ def _places(context: Context) -> Iterator[tuple[_Scope, Path]]:
         known = everywhere | variables.of_inputs(placed.template) | frozenset(variables.NODE)
         if any(placed.template is template for template in at_exit):
             known |= frozenset(variables.EXIT)
-        scope = replace(scope, known=known, placed=placed, siblings=frozenset(), call=None)
+        scope = replace(scope, known=known, placed=placed, call=None)
         yield scope, (*placed.path, "inputs")
         if placed.composite:
             yield from _composite(scope, placed)
@@ -79,14 +78,13 @@ def _places(context: Context) -> Iterator[tuple[_Scope, Path]]:
 
 def _composite(scope: _Scope, placed: Placed) -> Iterator[tuple[_Scope, Path]]:
     for call in placed.calls:
-        here = replace(scope, call=call, siblings=placed.known_to(call), item=looped(call.step))
+        here = replace(scope, call=call, item=looped(call.step))
         yield from ((replace(here, item=here.item and key != "withParam"), (*call.path, key)) for key in _CALL_FIELDS)
         yield here, (*call.path, "arguments", "parameters")
         for index, artifact in enumerate(call.step.arguments.artifacts):
             if artifact.raw is not None:
                 yield here, (*call.path, "arguments", "artifacts", index, "raw")
-    every = frozenset(call.step.name for call in placed.calls)
-    yield replace(scope, siblings=every), (*placed.path, "outputs", "parameters")
+    yield scope, (*placed.path, "outputs", "parameters")
 
 
 def _artifact_lists(context: Context) -> Iterator[tuple[_Scope, Path]]:
@@ -95,11 +93,8 @@ def _artifact_lists(context: Context) -> Iterator[tuple[_Scope, Path]]:
         if placed.composite:
             own = frozenset(f"inputs.artifacts.{a.name}" for a in placed.template.inputs.artifacts)
             for call in placed.calls:
-                siblings = placed.known_to(call)
-                scope = _Scope(frozenset(), placed, siblings, call, artifacts=own)
-                yield scope, (*call.path, "arguments", "artifacts")
-            every = frozenset(call.step.name for call in placed.calls)
-            yield _Scope(frozenset(), placed, every, artifacts=own), (*placed.path, "outputs", "artifacts")
+                yield _Scope(frozenset(), placed, call, artifacts=own), (*call.path, "arguments", "artifacts")
+            yield _Scope(frozenset(), placed, artifacts=own), (*placed.path, "outputs", "artifacts")
 
 
 def _reachable(context: Context, start: str) -> list[Template]:
@@ -240,7 +235,7 @@ def _unreachable(scope: _Scope, placed: Placed, kind: str, task: str) -> tuple[s
     if placed.call(task) is None:
         names = frozenset(call.step.name for call in placed.calls) - {scope.call.step.name if scope.call else ""}
         return f"there is no {one} `{task}`", suggest(task, names, placed.kind)
-    if task in scope.siblings or scope.call is None:
+    if scope.call is None or placed.knows(scope.call, task):
         return None
     if task == scope.call.step.name:
         return f"a {one} cannot use its own outputs", ""
