@@ -197,6 +197,8 @@ class Node:
     skips: tuple[str, ...] = ()
     tasks: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """For an ``end``: the group's task names, each with those it depends on; empty dependencies of steps stay empty."""
+    steps: bool = False
+    """For an ``end``: the template is steps, not a dag."""
     captures_result: bool = False
     returns_list: bool = False
     """The node's result is the list that a loop maps over, so it is also its ``return_value``."""
@@ -263,7 +265,6 @@ class DagGraph:
     workflow: WorkflowInfo
     nodes: tuple[Node, ...]
     child: bool = False
-    steps: bool = False
     parameters: tuple[WorkflowParameter, ...] = ()
     on_exit: Node | None = None
     outputs: tuple[Binding, ...] = ()

@@ -81,7 +81,6 @@ class _Drawing:
             template=entry,
             workflow=self.info,
             nodes=tuple(nodes),
-            steps=self.resolved.templates[entry].steps is not None,
             parameters=tuple(
                 WorkflowParameter(p.name, p.value, p.description or "", tuple(p.enum or ()))
                 for p in spec.arguments.parameters
@@ -107,7 +106,6 @@ class _Drawing:
             workflow=self.info,
             nodes=tuple(nodes),
             child=True,
-            steps=template.steps is not None,
             outputs=tuple(frame.output_parameters()),
             output_artifacts=tuple(frame.output_artifacts()),
         )
@@ -170,6 +168,7 @@ class _Drawing:
             template=name,
             upstream=leaves,
             siblings=tuple((task.name, frame.placed[task.name].phase) for task in tasks),
+            steps=frame.template.steps is not None,
             tasks=tuple((task.name, () if frame.template.steps is not None else task.waits_for) for task in tasks),
         )
         nodes.append(end)

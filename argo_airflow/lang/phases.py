@@ -10,11 +10,12 @@ COMPLETED = frozenset({"Succeeded", "Failed", "Error"})
 """Phases of a node that ran (Argo: workflow_types.go, NodePhase.Completed)."""
 
 
-def conclude(tasks: Mapping[str, tuple[str, ...]], phases: Mapping[str, str]) -> None:
+def conclude(tasks: Mapping[str, tuple[str, ...]], phases: Mapping[str, str], *, steps: bool = False) -> None:
     """End a template as Argo assesses it (Argo: controller/dag.go:140-246, semantics.md §2.5).
 
     ``tasks`` names each task with those it depends on, none of them for steps. A task that ran counts with its own
     phase, one that did not (Skipped, Omitted) with that of the branch it stands in; only leaves decide.
+    Steps never end in Error (Argo: controller/steps.go:366-378).
 
     Raises:
         NodeFailed, NodeError: the template's phase.
@@ -30,9 +31,9 @@ def conclude(tasks: Mapping[str, tuple[str, ...]], phases: Mapping[str, str]) ->
         return branch[name]
 
     for name in sorted(set(tasks) - waited):
-        if assess(name) == "Error":
+        if assess(name) == "Error" and not steps:
             raise NodeError(f"task '{name}' ended in phase {phases[name]}")
-        if assess(name) == "Failed":
+        if assess(name) in ("Failed", "Error"):
             raise NodeFailed(f"task '{name}' ended in phase {phases[name]}")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from argo_airflow.errors import ArgoAirflowError, NodeError, NodeFailed, UnresolvedVariable
@@ -28,6 +29,12 @@ class Skipped(Exception):
     def __init__(self, phase: str, message: str) -> None:
         self.phase = phase
         super().__init__(message)
+
+
+class NotStarted(NodeError):
+    """A template none of whose tasks ran: Argo's Omitted, a failed task for Airflow so that what follows waits too."""
+
+    phase = "Omitted"
 
 
 @dataclass
@@ -270,8 +277,9 @@ def _count_attempt(context: Mapping[str, Any], failed: int) -> None:
         store.set(_ATTEMPT, {"max_tries": context["ti"].max_tries, "failed": failed})
 
 
+@cache
 def settings() -> Settings:
-    """The ``[argo]`` options as Airflow has them."""
+    """The ``[argo]`` options as Airflow has them, read once in each process."""
     from airflow.configuration import conf
 
     return Settings.load(conf.getsection("argo"))

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-from airflow.providers.cncf.kubernetes.utils.pod_manager import (
-    PodLaunchFailedException,
-    PodLaunchTimeoutException,
-    detect_pod_terminate_early_issues,
-)
+from airflow.providers.cncf.kubernetes.utils.pod_manager import detect_pod_terminate_early_issues
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import DownstreamTasksSkipped
+from airflow.sdk.exceptions import AirflowException, DownstreamTasksSkipped, TaskDeferred
+from kubernetes.client import ApiException
 
 from argo_airflow.errors import NodeError
 from argo_airflow.graph import Loop, Work
 from argo_airflow.helper import contract
 from argo_airflow.lang import phases
 from argo_airflow.runtime import pod as pods
-from argo_airflow.runtime.node import NodeRun, Outputs, items_of, json_item, label, list_of, node_run, settings
+from argo_airflow.runtime.node import NodeRun, NotStarted, items_of, json_item, label, list_of, node_run, settings
 from argo_airflow.runtime.retry import NodeRetry, retries
+from argo_airflow.runtime.scope import Scope
 
 _POLL_SECONDS = (0.02, 1.0)
 """First and longest pause between two looks at a pod that is about to start or to end."""
@@ -90,12 +89,27 @@ class PodOperator(KubernetesPodOperator):
             self.do_xcom_push = False
             try:
                 go()
-            except (PodLaunchFailedException, PodLaunchTimeoutException) as error:
-                raise NodeError(f"pod {self.bound.name}: {error}") from error
+            except AirflowException as error:
+                if self.ended is None:  # otherwise it is KPO's own word for what _collect judges
+                    raise NodeError(f"pod {self.bound.name}: {error}") from error
+            except ApiException as error:
+                if error.status == 404:
+                    raise NodeError("pod deleted") from error
+                raise  # the API server is in trouble: Airflow tries again and takes up the pod
             finally:
                 self.do_xcom_push = self.returns
+                self._delete_unless_taken_up(context)
             self._collect(current)
             return list_of(current.outputs.result or "") if self.returns else None
+
+    def _delete_unless_taken_up(self, context: Any) -> None:
+        """Delete the pod, but leave it where Airflow will try again and take it up, or waits for it deferred."""
+        error = sys.exc_info()[1]
+        ti = context["ti"]
+        lost = error is not None and not isinstance(error, NodeError)
+        if self.pod is None or isinstance(error, TaskDeferred) or (lost and ti.try_number <= ti.max_tries):
+            return
+        self.process_pod_deletion(self.ended or self.pod, reraise=False)
 
     def _collect(self, current: NodeRun) -> None:
         """Judge the ended pod and keep what it put out, also when it failed."""
@@ -127,8 +141,6 @@ class PodOperator(KubernetesPodOperator):
 
         KPO would delete a pod that ended while no worker looked, and run the step twice.
         """
-        from kubernetes.client import ApiException
-
         while True:
             try:
                 return self.pod_manager.create_pod(pod_request_obj)
@@ -143,8 +155,6 @@ class PodOperator(KubernetesPodOperator):
 
     def find_pod(self, namespace: str, context: Any, *, exclude_checked: bool = True) -> Any:  # noqa: ARG002
         """This node's pod by its name, which tells more exactly than KPO's labels."""
-        from kubernetes.client import ApiException
-
         try:
             return self.client.read_namespaced_pod(self.name, namespace)
         except ApiException as error:
@@ -197,8 +207,6 @@ class PodOperator(KubernetesPodOperator):
         return None
 
     def _log_of(self, pod: Any, container: str, *, follow: bool) -> str:
-        from kubernetes.client import ApiException
-
         try:
             response = self.client.read_namespaced_pod_log(
                 pod.metadata.name, pod.metadata.namespace, container=container, follow=follow, _preload_content=False
@@ -208,15 +216,14 @@ class PodOperator(KubernetesPodOperator):
         return b"".join(response.stream()).decode("utf-8", errors="replace")
 
     def cleanup(self, pod: Any, remote_pod: Any, xcom_result: Any = None, context: Any = None) -> None:  # noqa: ARG002
-        """Keep the ended pod for judgement and delete it; KPO calls this once, in both modes, whatever happened."""
+        """Keep the ended pod for judgement; KPO calls this once, in both modes, whatever happened."""
         if self._killed or not remote_pod:
             return
-        ended = self.find_pod(remote_pod.metadata.namespace, context) or remote_pod
-        if pods.has_ended(ended):
+        ended = self.find_pod(remote_pod.metadata.namespace, context)
+        if ended is not None and pods.has_ended(ended):
             if self.report is None:
                 self.report = self._read_report(ended, follow=False)
             self.ended = ended
-        self.process_pod_deletion(ended, reraise=False)
 
 
 def _reason(error: Any) -> str:
@@ -270,10 +277,20 @@ class EndOperator(BaseOperator):
             NodeFailed, NodeError: the template ended so.
         """
         with node_run(self.work, context) as current:
-            ids = dict(self.work.node.siblings)
-            ended = {name: current.scope.phase(self.work.dag, task_id) for name, task_id in ids.items()}
-            current.outputs = Outputs(more=current.outputs.more)
-            phases.conclude(dict(self.work.node.tasks), ended)
+            scope, node = current.scope, self.work.node
+            ended = {name: scope.phase(self.work.dag, task_id) for name, task_id in node.siblings}
+            if set(ended.values()) == {"Omitted"}:
+                raise _not_started(scope, self.work)
+            phases.conclude(dict(node.tasks), ended, steps=node.steps)
+
+
+def _not_started(scope: Scope, work: Work) -> NodeError:
+    """Why no task of a template ran: its gate failed, or what it depends on did."""
+    for gate in work.dag.nodes:
+        found = scope.outputs(gate.id) if work.node.id in gate.skips else None
+        if found and found["phase"] == "Error":
+            return NodeError(found["message"])
+    return NotStarted("omitted: depends condition not met")
 
 
 def build(work: Work, **kwargs: Any) -> Any:

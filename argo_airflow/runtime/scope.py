@@ -20,6 +20,7 @@ OUTPUTS = "outputs"
 PHASES = {"success": "Succeeded", "failed": "Failed", "skipped": "Skipped", "upstream_failed": "Omitted"}
 """A task's Argo phase by its Airflow state, where it published none itself."""
 _STRFTIME = "BbmAadHIMSYypZz"
+_LONGEST_NAME = 1000
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,9 @@ class Run:
     def called(self, dag_id: str, by: str, node_name: str) -> Run:
         """The child run that call ``by`` starts: its id is the same whenever it is asked for."""
         depth = self.depth + 1
+        if len(node_name) > _LONGEST_NAME:  # Argo's names grow with each level; a deep recursion would drown in them
+            digest = hashlib.sha256(node_name.encode()).hexdigest()[:12]
+            node_name = f"{node_name[:200]}~{digest}~{node_name[-200:]}"
         run_id = child_run_id(self.root_run_id, self.run_id, by, depth)
         return replace(
             self, dag_id=dag_id, run_id=run_id, node_name=node_name, depth=depth, parameters={}, artifacts={}
@@ -217,15 +221,17 @@ class Scope:
         node = dag.by_id.get(task_id)
         if node is None:
             return "Succeeded"
-        states = self._states([task_id, *_deciders(dag, task_id)])
+        states = self._states([task_id])
         own = states.get(task_id, {})
         phases = self._phases(node, own)
         for phase in ("Error", "Failed", "Succeeded"):
             if phase in phases:
                 return phase
-        deciders = [self.outputs(gate) or {} for gate in _deciders(dag, task_id)]
-        decided = [found["decision"] for found in deciders if found.get("decision")]
-        return decided[0] if decided else phases[0] if phases else "Skipped"
+        for gate in _deciders(dag, task_id):
+            decision = (self.outputs(gate) or {}).get("phase")
+            if decision in ("Skipped", "Omitted"):
+                return decision
+        return phases[0] if phases else "Skipped"
 
     def item_phases(self, dag: DagGraph, task_id: str) -> list[str]:
         """Argo's phases of a looped task's items."""
