@@ -21,28 +21,10 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-STUB = Path(__file__).parent / "stub"
 
 if "AIRFLOW_HOME" not in os.environ:  # must be there before the first import of airflow
     os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="argo-airflow-home-")
     atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
-
-
-def _stub_wanted() -> bool:
-    """While there is no compiler, or where a developer without one says so; never because it is broken."""
-    if os.environ.get("ARGO_AIRFLOW_STUB") == "1":
-        return True
-    from argo_airflow import compiler
-
-    return not hasattr(compiler, "dags")
-
-
-USE_STUB = _stub_wanted()
-if USE_STUB:
-    sys.path.insert(0, str(STUB))
-    import argo_stub
-
-    argo_stub.install()
 
 
 @dataclass
@@ -78,8 +60,7 @@ class Airflow:
             (info / "METADATA").write_text("Metadata-Version: 2.1\nName: argo-airflow\nVersion: 0\n")
             (info / "entry_points.txt").write_text("[airflow.plugins]\nargo = argo_airflow.ui.plugin:ArgoPlugin\n")
         has_entry_point = self.python == sys.executable and entry_points(group="airflow.plugins", name="argo")
-        path = [REPOSITORY] if has_entry_point else [installed, REPOSITORY]
-        return [*path, STUB] if USE_STUB else path
+        return [REPOSITORY] if has_entry_point else [installed, REPOSITORY]
 
     def run(self, *arguments: str) -> str:
         """``airflow …``; returns what it printed."""

@@ -131,9 +131,8 @@ for _ in range(10):
 
 def test_processes_at_once(source: Path, bare_airflow: Airflow) -> None:
     command = [sys.executable, "-c", TAKE, str(source)]
-    takers = [
-        subprocess.Popen(command, env=bare_airflow.environment(), stderr=subprocess.PIPE, text=True) for _ in range(3)
-    ]
+    environment = bare_airflow.environment()
+    takers = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     number = 0
     while any(taker.poll() is None for taker in takers):
         number += 1

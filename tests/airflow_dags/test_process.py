@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import textwrap
 
 import pytest
 
@@ -78,7 +77,7 @@ def test_the_triggerer_has_imported_its_client_too(bare_airflow: Airflow) -> Non
     assert set(HEAVY + TRIGGERER_ONLY) <= set(_probe(bare_airflow, "triggerer")["imported"])
 
 
-@pytest.mark.parametrize("argv", [["api-server"], ["dags", "list"], ["standalone"]], ids=" ".join)
+@pytest.mark.parametrize("argv", [["api-server"], ["dags", "list"]], ids=" ".join)
 def test_other_processes_import_nothing_heavy(bare_airflow: Airflow, argv: list[str]) -> None:
     seen = _probe(bare_airflow, *argv)
     assert seen["imported"] == []
@@ -101,36 +100,21 @@ def test_the_dag_processor_looks_sooner_at_the_dags_folder(bare_airflow: Airflow
     assert seen["interval"] == "5"
 
 
-MINE = json.dumps([{"name": "m", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {}}])
-
-
-@pytest.mark.parametrize(
-    ("setting", "name", "kwargs"),
-    [
-        ({"AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "300"}, "dags-folder", {}),
-        ({"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": MINE}, "m", {}),
-    ],
-)
-def test_what_the_user_configures_stays(
-    bare_airflow: Airflow, setting: dict[str, str], name: str, kwargs: dict
-) -> None:
-    seen = _probe(bare_airflow, "dag-processor", **setting)
-    assert [(b["name"], b["kwargs"]) for b in seen["bundles"]] == [(name, kwargs)]
+def test_what_the_user_sets_by_environment_stays(bare_airflow: Airflow) -> None:
+    seen = _probe(bare_airflow, "dag-processor", AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL="300")
+    assert [(b["name"], b["kwargs"]) for b in seen["bundles"]] == [("dags-folder", {})]
 
 
 def test_what_the_user_writes_into_the_configuration_file_stays(bare_airflow: Airflow) -> None:
     home = bare_airflow.folder / "configured"
     home.mkdir()
+    mine = [{"name": "m", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {}}]
     (home / "airflow.cfg").write_text(
-        textwrap.dedent("""\
-            [core]
-            min_serialized_dag_update_interval = 60
-            [dag_processor]
-            refresh_interval = 77
-            """)
+        "[core]\nmin_serialized_dag_update_interval = 60\n"
+        f"[dag_processor]\ndag_bundle_config_list = {json.dumps(mine)}\n"
     )
     seen = _probe(bare_airflow, "dag-processor", AIRFLOW_HOME=str(home))
-    assert seen["bundles"][0]["kwargs"] == {}
+    assert seen["bundles"] == mine
     assert seen["interval"] == "60"
 
 
