@@ -86,7 +86,11 @@ def _supplied(context: Context, path: Path, template: Template, arguments: Argum
     for parameter in template.inputs.parameters:
         bare = parameter.value is None and parameter.default is None and parameter.value_from is None
         if bare and parameter.name not in passed:
-            near = suggest(parameter.name, frozenset(passed - declared)) if path[0] == "spec" and len(path) > 2 else ""
+            near = (
+                suggest(parameter.name, frozenset(passed - declared), "passed")
+                if path[0] == "spec" and len(path) > 2
+                else ""
+            )
             hint = f"pass it under arguments.parameters; {near}" if near else "pass it under arguments.parameters"
             message = f"{where}inputs.parameters.{parameter.name} was not supplied"
             yield context.fault(path, "missing-argument", message, _argument_hint(path, hint))

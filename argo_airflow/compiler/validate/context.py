@@ -50,16 +50,22 @@ class Placed:
         return self._by_name.get(name)
 
     @cached_property
-    def waits_for(self) -> dict[str, frozenset[str]]:
-        """For each DAG task the tasks it names; all others where its ``depends`` cannot be read."""
+    def _named(self) -> dict[str, frozenset[str] | None]:
         every = frozenset(call.step.name for call in self.calls)
         tasks = [call.step for call in self.calls if isinstance(call.step, DAGTask)]
-        return {task.name: _named(task, every - {task.name}) for task in tasks}
+        return {task.name: _named(task, every) for task in tasks}
 
     @property
     def readable(self) -> bool:
-        """Whether every ``depends`` can be read."""
-        return not any(isinstance(call.step, DAGTask) and _unreadable(call.step) for call in self.calls)
+        """Whether it can be told for every task what it waits for."""
+        return None not in self._named.values()
+
+    @cached_property
+    def waits_for(self) -> dict[str, frozenset[str]]:
+        """For each DAG task the tasks it names; all others where that cannot be told."""
+        return {
+            task: frozenset(self._named) - {task} if names is None else names for task, names in self._named.items()
+        }
 
     def knows(self, call: Call, name: str) -> bool:
         """Whether ``call`` may use the results of the call ``name``: an earlier group's, or an ancestor's."""
@@ -80,20 +86,14 @@ class Placed:
         return seen
 
 
-def _named(task: DAGTask, others: frozenset[str]) -> frozenset[str]:
+def _named(task: DAGTask, every: frozenset[str]) -> frozenset[str] | None:
+    """The tasks that ``task`` waits for; None if one does not exist or ``depends`` cannot be read."""
     names = frozenset(task.dependencies or ())
     try:
-        return names | depends_language.parse(task.depends).tasks() if task.depends else names
+        names |= depends_language.parse(task.depends).tasks() if task.depends else frozenset()
     except depends_language.DependsError:
-        return others
-
-
-def _unreadable(task: DAGTask) -> bool:
-    try:
-        depends_language.parse(task.depends or task.name)
-    except depends_language.DependsError:
-        return True
-    return False
+        return None
+    return names if names <= every else None
 
 
 @dataclass(frozen=True)

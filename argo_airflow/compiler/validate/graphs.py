@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from argo_airflow.compiler.source import Path
 from argo_airflow.compiler.validate.context import Context, Placed, suggest
 from argo_airflow.errors import Diagnostic
 from argo_airflow.lang import depends as depends_language
@@ -46,10 +47,10 @@ def dependencies(context: Context) -> Iterator[Diagnostic]:
                     hint = suggest(name, names - {task.name}, "tasks")
                     yield context.fault(path, "undefined-dependency", f"dependency '{name}' not defined", hint)
             if task.depends:
-                yield from _depends(context, placed, (*call.path, "depends"), task.depends)
+                yield from _depends(context, placed, task.name, (*call.path, "depends"), task.depends)
 
 
-def _depends(context: Context, placed: Placed, path: tuple[str | int, ...], text: str) -> Iterator[Diagnostic]:
+def _depends(context: Context, placed: Placed, task: str, path: Path, text: str) -> Iterator[Diagnostic]:
     try:
         parsed = depends_language.parse(text)
     except depends_language.DependsError as error:
@@ -58,7 +59,7 @@ def _depends(context: Context, placed: Placed, path: tuple[str | int, ...], text
     names = frozenset(call.step.name for call in placed.calls)
     for name in sorted(parsed.tasks() - names):
         message = f"dependency '{name}' not defined"
-        yield context.fault(path, "undefined-dependency", message, suggest(name, names, "tasks"), needle=name)
+        yield context.fault(path, "undefined-dependency", message, suggest(name, names - {task}, "tasks"), needle=name)
     for one in parsed.conditions():
         call = placed.call(one.task)
         if one.result in ("AnySucceeded", "AllFailed") and call is not None and not looped(call.step):
@@ -80,16 +81,16 @@ def cycles(context: Context) -> Iterator[Diagnostic]:
 
 def _cycle(start: str, waits_for: dict[str, frozenset[str]], done: set[str]) -> list[str]:
     """The first circle met when walking the dependencies from ``start``; ``done`` tasks lead to none."""
-    trail: list[str] = [start]
-    ahead = [iter(sorted(waits_for.get(start, ())))]
+    trail = {start: iter(sorted(waits_for.get(start, ())))}
     while trail:
-        name = next(ahead[-1], None)
+        last = next(reversed(trail))
+        name = next(trail[last], None)
         if name is None:
-            done.add(trail.pop())
-            ahead.pop()
+            done.add(last)
+            del trail[last]
         elif name in trail:
-            return [*trail[trail.index(name) :], name]
+            names = list(trail)
+            return [*names[names.index(name) :], name]
         elif name not in done:
-            trail.append(name)
-            ahead.append(iter(sorted(waits_for.get(name, ()))))
+            trail[name] = iter(sorted(waits_for.get(name, ())))
     return []

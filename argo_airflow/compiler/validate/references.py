@@ -62,7 +62,9 @@ def _places(context: Context) -> Iterator[tuple[_Scope, Path]]:
     everywhere = variables.of_workflow(context.workflow)
     scope = _Scope(everywhere)
     yield scope, ("spec", "arguments", "parameters")
-    at_exit = _reachable(context, context.workflow.spec.on_exit or "")
+    on_exit = context.workflow.spec.on_exit or ""
+    missing = bool(on_exit) and on_exit not in context.by_name
+    at_exit = [placed.template for placed in context.templates] if missing else _reachable(context, on_exit)
     for placed in context.templates:
         known = everywhere | variables.of_inputs(placed.template) | frozenset(variables.NODE)
         if any(placed.template is template for template in at_exit):
