@@ -186,7 +186,8 @@ def node_run(
         run = Run.of(work.dag, context)
         own = label(work, item, ti.map_index)
         name = run.node_name + node.path[: len(node.path) - len(node.name)] + own if node.path else run.node_name
-        scope = Scope(run, ti, more=_exit_variables(work, run, ti, context))
+        run = replace(run, workflow=run.workflow | _exit_variables(work, run, ti, context))
+        scope = Scope(run, ti)
         current = NodeRun(work, run, scope, name, _attempt(context))
         current.outputs.more["displayName"] = own
     except ArgoAirflowError as error:

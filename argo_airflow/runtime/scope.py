@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 
 from argo_airflow.errors import NodeError, UnresolvedVariable
@@ -146,11 +145,10 @@ class Scope:
         UnresolvedVariable: a reference has no value and no default.
     """
 
-    def __init__(self, run: Run, ti: Any, *, item: Any = None, more: Mapping[str, str] | None = None) -> None:
+    def __init__(self, run: Run, ti: Any, *, item: Any = None) -> None:
         self.run = run
         self.ti = ti
         self.item = item
-        self.more = dict(more or {})
         self._outputs: dict[str, Any] = {}
 
     def outputs(self, task_id: str) -> dict[str, Any] | None:
@@ -188,7 +186,7 @@ class Scope:
         if ref.source == "input":
             return self.run.parameters.get(ref.name)
         if ref.source == "workflow":
-            return self.more.get(ref.name, self.run.workflow.get(ref.name))
+            return self.run.workflow.get(ref.name)
         if ref.source == "loop":
             return self._aggregate(ref)
         return _field(self.outputs(ref.name) or {}, ref.field)
@@ -260,11 +258,6 @@ class Scope:
             return when.evaluate(self.render(text))
         except when.WhenError as error:
             raise NodeError(str(error)) from None
-
-    @cached_property
-    def workflow_name(self) -> str:
-        """Argo's ``workflow.name``."""
-        return self.run.workflow["name"]
 
 
 def _deciders(dag: DagGraph, task_id: str) -> list[str]:

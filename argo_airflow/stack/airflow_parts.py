@@ -79,7 +79,7 @@ def airflow_environment(
         "AIRFLOW__API_AUTH__JWT_SECRET": keys.jwt_secret,
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home.logs / "tasks"),
         "AIRFLOW__DAG_PROCESSOR__CHILD_PROCESS_LOG_DIRECTORY": str(home.logs / "dag-files"),
-        "KUBECONFIG": str(pods.kubeconfig),
+        # by connection alone: KPO refuses to defer where KUBECONFIG is set as well
         "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps(kubernetes),
         "AIRFLOW__ARGO__ARTIFACT_ENDPOINT": storage.endpoint,
         "AIRFLOW__ARGO__ARTIFACT_BUCKET": BUCKET,
