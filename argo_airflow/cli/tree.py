@@ -86,7 +86,8 @@ def run_key(run: Mapping[str, Any]) -> RunKey:
 
 def build(snapshot: Snapshot) -> TreeNode:
     """The tree of a run: its tasks in their groups, child runs under the task that called them."""
-    return _Builder(snapshot).run_node(snapshot.run, snapshot.run["dag_id"], snapshot.run["dag_run_id"])
+    dag_id = snapshot.run["dag_id"]
+    return _Builder(snapshot).run_node(snapshot.run, dag_id, dag_id)
 
 
 class _Builder:
@@ -103,9 +104,8 @@ class _Builder:
             group, _, last = ti["task_id"].rpartition(".")
             if not _OURS.search(last):
                 self._group(groups, group).children.append(self._task_node(run, ti, self._group(groups, group).path))
-        for group_id, group_node in groups.items():
-            if group_id:
-                _summarise(group_node)
+        for group_id in sorted(filter(None, groups), key=lambda each: -each.count(".")):  # inner groups first
+            _summarise(groups[group_id])
         return node
 
     def _group(self, groups: dict[str, TreeNode], group: str) -> TreeNode:
