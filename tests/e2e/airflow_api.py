@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -116,16 +117,27 @@ class Airflow:
         self.stack = stack
         self.client: AirflowClient = stack.client
 
-    def wait_for_dag(self, dag_id: str) -> dict[str, Any]:
-        """Wait until the DAG is there; fail with the import errors when it does not come."""
+    def until(self, condition: Callable[[], object], what: Callable[[], str]) -> Any:
+        """Wait until ``condition()`` is true and return it; ``what()`` tells what was waited for.
+
+        Raises:
+            Stalled: it did not become true for a long time.
+        """
         begin = time.monotonic()
-        while (dag := self.client.dag(dag_id)) is None:
+        while not (value := condition()):
             self._stack_lives()
             if time.monotonic() - begin > STALLED_SECONDS:
-                errors = "\n".join(f"{e['filename']}: {e['stack_trace']}" for e in self.client.import_errors())
-                raise Stalled(f"no DAG {dag_id}; import errors: {errors or 'none'}")
+                raise Stalled(f"waited in vain for {what()}")
             time.sleep(0.5)
-        return dag
+        return value
+
+    def wait_for_dag(self, dag_id: str) -> dict[str, Any]:
+        """Wait until the DAG is there; fail with the import errors when it does not come."""
+
+        def errors() -> str:
+            return "\n".join(f"{e['filename']}: {e['stack_trace']}" for e in self.client.import_errors())
+
+        return self.until(lambda: self.client.dag(dag_id), lambda: f"DAG {dag_id}; import errors: {errors() or 'none'}")
 
     def trigger(self, dag_id: str, **conf: str) -> Run:
         """Start a run with these workflow parameters."""

@@ -7,23 +7,23 @@ import re
 import pytest
 
 
-def tables(database) -> list[str]:
+def tables(metrics) -> list[str]:
     sql = "select tablename from pg_tables where schemaname = 'public' and tablename like 'clicks%' order by 1"
-    return [name for (name,) in database.sql(sql)]
+    return [name for (name,) in metrics.sql(sql)]
 
 
-def rows(database, table: str) -> list[list[str]]:
-    return database.sql(f"select * from {table} order by campaign_id, start_time, num_clicks")
+def rows(metrics, table: str) -> list[list[str]]:
+    return metrics.sql(f"select * from {table} order by campaign_id, start_time, num_clicks")
 
 
 @pytest.fixture(scope="module")
-def days(airflow, database):
+def days(airflow, metrics):
     """Two runs: of each, the table it named and every table's rows after it."""
     found = []
     for _ in range(2):
         run = airflow.succeed("click-csv-to-pg")
         name = run.task("generate-tablename").outputs["result"]
-        found.append((name, {table: rows(database, table) for table in tables(database)}))
+        found.append((name, {table: rows(metrics, table) for table in tables(metrics)}))
     return found
 
 
@@ -48,14 +48,14 @@ def test_the_first_table_is_intact_after_the_second_run(days):
     assert after_second[first] == after_first[first]
 
 
-def test_the_view_shows_the_second_table(database, days):
+def test_the_view_shows_the_second_table(metrics, days):
     (first, _), (second, after) = days
-    definition = database.sql("select replace(pg_get_viewdef('clicks'), chr(10), ' ')")[0][0]
+    definition = metrics.sql("select replace(pg_get_viewdef('clicks'), chr(10), ' ')")[0][0]
     assert second in definition
     assert first not in definition
-    assert rows(database, "clicks") == after[second] != after[first]
+    assert rows(metrics, "clicks") == after[second] != after[first]
 
 
-def test_both_tables_have_their_index(database, days):
-    found = database.sql("select tablename, indexname from pg_indexes where schemaname = 'public' order by 1")
+def test_both_tables_have_their_index(metrics, days):
+    found = metrics.sql("select tablename, indexname from pg_indexes where schemaname = 'public' order by 1")
     assert found == [[name, f"{name}_campaign_id"] for name, _ in days]
