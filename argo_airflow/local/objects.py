@@ -59,7 +59,7 @@ def merge(target: Object, patch: Object) -> None:
 
 Test = Callable[[Object], bool]
 _SET = re.compile(r"([^\s!=,]+)\s+(in|notin)\s*\(([^)]*)\)")
-_EQUAL = re.compile(r"([^\s!=,]+)\s*(==|!=|=)\s*([^\s,]*)")
+_EQUAL = re.compile(r"([^\s!=,]+)\s*(==|!=|=)\s*([^\s=,]*)")
 _EXISTS = re.compile(r"(!?)\s*([^\s!=,]+)")
 
 

@@ -165,7 +165,7 @@ class Unshare:
         last = shlex.join([*words, "--", *box.argv]) + "\n"
         # Made the namespace's root, so that root cannot leave the chroot; others cannot, and the kernel gives no user
         # namespace after the move.
-        return last if box.user else f"mount --move . /\n{last}"
+        return last if box.user else f"mount -n --move . /\n{last}"
 
     def _lines(self, step: Step, merged: str) -> list[str]:
         place = shlex.quote(merged + (step.target if not isinstance(step, Kernel) else f"/{step.kind}"))
@@ -174,7 +174,7 @@ class Unshare:
                 make = f"[ -e {place} ] || mkdir -p {place}"
                 if not os.path.isdir(step.source):
                     make = f'[ -e {place} ] || {{ mkdir -p "$(dirname {place})"; : >{place}; }}'
-                return [make, f"mount -o rbind{',ro' if step.read_only else ''} {shlex.quote(step.source)} {place}"]
+                return [make, f"mount -o rbind{_locked_options(step)} {shlex.quote(step.source)} {place}"]
             case Tmpfs():
                 return [f"mkdir -p {place}; mount -t tmpfs -o mode=755 tmpfs {place}"]
             case Folder():
@@ -204,6 +204,15 @@ mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts {dev}/pts && ln -s 
 
 ENGINES: tuple[Callable[[], Bubblewrap | Unshare], ...] = (Bubblewrap, Unshare)
 """In order of preference."""
+
+
+def _locked_options(step: Bind) -> str:
+    """Options for a read-only bind; in a user namespace what the mount below forbids must stay forbidden."""
+    if not step.read_only:
+        return ""
+    flags = os.statvfs(step.source).f_flag
+    known = {"nosuid": os.ST_NOSUID, "nodev": os.ST_NODEV, "noexec": os.ST_NOEXEC, "noatime": os.ST_NOATIME}
+    return "".join(f",{name}" for name, flag in {"ro": -1, **known}.items() if flags & flag or flag == -1)
 
 
 def _user_namespace() -> list[str]:

@@ -28,7 +28,7 @@ def application(pods: Pods, token: str) -> web.Application:
     here, one = "/api/v1/namespaces/{namespace}/{resource}", "/api/v1/namespaces/{namespace}/{resource}/{name}"
     pod = "/api/v1/namespaces/{namespace}/pods/{name}"
     app.add_routes([
-        web.get("/version", _version), web.get("/readyz", _ok), web.get("/livez", _ok), web.get("/healthz", _ok),
+        web.get("/version", _version), web.get("/version/", _version), web.get("/readyz", _ok), web.get("/livez", _ok), web.get("/healthz", _ok),
         web.get("/api/v1/{resource}", api.list), web.get(here, api.list), web.post(here, api.create),
         web.delete(here, api.delete_all), web.get(f"{pod}/log", api.log), web.get(f"{pod}/exec", api.exec),
         web.post(f"{pod}/exec", api.exec), web.get(f"{pod}/status", api.get), web.get(one, api.get),

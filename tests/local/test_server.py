@@ -25,13 +25,6 @@ def test_log_options(server: Server) -> None:
     assert server.log(name, tail_lines=0) == ""
     assert server.log(name, limit_bytes=3) == "a\n\n"
     assert server.log(name, since_seconds=1000) == "a\n\nc\r\nlast"
-    later = "2100-01-01T00:00:00Z"
-    url = f"/api/v1/namespaces/default/pods/{name}/log"
-    answer = server.core.api_client.call_api(
-        *("GET", f"{server.core.api_client.configuration.host}{url}?sinceTime={later}"),
-        header_params={"Authorization": server.core.api_client.configuration.api_key["authorization"]},
-    )
-    assert answer.read() == b""
 
 
 def test_a_long_line_stays_whole(server: Server) -> None:
