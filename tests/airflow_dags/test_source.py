@@ -8,7 +8,7 @@ import pytest
 from argo_airflow import compiler
 from argo_airflow.airflow_dags.source import Compiled, compile_file, is_argo, is_argo_file, workflow_names
 
-from .conftest import NOT_ARGO, broken, workflow
+from .conftest import NOT_ARGO, REPOSITORY, broken, workflow
 
 ARGO = {
     "workflow": workflow("a"),
@@ -47,7 +47,7 @@ def test_not_argo(text: str) -> None:
 
 
 def test_every_file_of_argos_own_examples_is_argo() -> None:
-    folder = Path(os.environ.get("ARGO_CORPUS", "/work/shared/argo/corpus"))
+    folder = Path(os.environ.get("ARGO_CORPUS", REPOSITORY.parent / "shared/argo/corpus"))
     if not folder.is_dir():
         pytest.skip(f"no corpus of Argo YAML at {folder} (ARGO_CORPUS)")
     kinds = {"Workflow", "CronWorkflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "WorkflowEventBinding"}
