@@ -198,6 +198,8 @@ def _diagnostic(one: Source, path: Path, error: dict[str, Any]) -> Diagnostic:
         hint += "; YAML reads y, yes, on, n, no and off as true and false" if isinstance(got, bool) else ""
     if wanted == "a list" and "steps" in path and isinstance(got, dict):
         hint = "each group of steps is itself a list: start it with `- - name:`"
+    if last == "withParam" and isinstance(got, list):
+        hint = "withParam takes a JSON text; a list written out goes under withItems"
     message = f"expected {wanted}, not {_shown(got)}" if wanted else str(error["msg"])
     return Diagnostic(place, "wrong-type", message, where, hint)
 

@@ -226,3 +226,19 @@ def test_several_workflows_in_a_file() -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.__module__.rpartition('.')[2]}.{rule.__name__}")
 def test_every_rule_says_what_it_holds(rule: object) -> None:
     assert (rule.__doc__ or "").endswith(".")
+
+
+def test_an_item_is_not_known_where_the_items_come_from() -> None:
+    (fault,) = faults(VALID.replace('withItems: ["{{tasks.b.outputs.result}}"', 'withItems: ["{{item}}"'))
+    assert (fault.code, fault.message) == ("unresolved-reference", "failed to resolve {{item}}")
+
+
+def test_a_list_under_with_param_is_told_where_to_go() -> None:
+    (fault,) = faults(VALID.replace('withParam: "{{steps.one.outputs.parameters.list}}"', "withParam: [a, b]"))
+    assert (fault.code, "goes under withItems" in fault.hint) == ("wrong-type", True)
+
+
+def test_empty_dependencies_beside_depends_are_no_mixture() -> None:
+    text = VALID.replace("- {name: a, template: leaf, arg", "- {name: a, template: leaf, dependencies: [], arg")
+    assert text != VALID
+    assert faults(text) == []

@@ -23,7 +23,7 @@ def tasks(context: Context) -> Iterator[Diagnostic]:
         found = [(call.path, call.step) for call in placed.calls if isinstance(call.step, DAGTask)]
         if not found:
             yield context.fault(path, "missing-field", "a dag must have at least one task")
-        old = any(task.dependencies is not None for _path, task in found)
+        old = any(task.dependencies for _path, task in found)
         for task_path, task in found:
             if old and task.depends:
                 message = "cannot use both 'depends' and 'dependencies' in the same DAG template"

@@ -20,6 +20,7 @@ from argo_airflow.lang.substitute import tags as tags_of
 from argo_airflow.lang.variables import looped
 from argo_airflow.spec import Template
 
+_PER_ITEM = ("template", "when")
 _CALL_FIELDS = ("template", "when", "withItems", "withParam", "withSequence")
 _SIBLING = re.compile(r"(steps|tasks)\.([^.]+)\.(.+)", re.DOTALL)
 
@@ -81,7 +82,7 @@ def _places(context: Context) -> Iterator[tuple[_Scope, Path]]:
 def _composite(scope: _Scope, placed: Placed) -> Iterator[tuple[_Scope, Path]]:
     for call in placed.calls:
         here = replace(scope, call=call, item=looped(call.step))
-        yield from ((replace(here, item=here.item and key != "withParam"), (*call.path, key)) for key in _CALL_FIELDS)
+        yield from ((replace(here, item=here.item and key in _PER_ITEM), (*call.path, key)) for key in _CALL_FIELDS)
         yield here, (*call.path, "arguments", "parameters")
         for index, artifact in enumerate(call.step.arguments.artifacts):
             if artifact.raw is not None:
