@@ -11,6 +11,8 @@ from typing import Any
 Json = dict[str, Any]
 RunKey = tuple[str, str]
 """DAG id and run id."""
+Caller = tuple[str, str, str, int]
+"""DAG id, run id, task id and map index of a task instance."""
 
 MARKS = {
     "Succeeded": "✔",
@@ -139,27 +141,35 @@ class _Builder:
         return node
 
 
-def _by_caller(children: Iterable[Json]) -> dict[tuple[str, str, str, int], list[Json]]:
+def _by_caller(children: Iterable[Json]) -> dict[Caller, list[Json]]:
     """Child runs by the task instance they are drawn under, the oldest first.
 
     A recursion's runs each start the next; they are drawn side by side under the call that began it, not one in
     another: a child run moves up to the caller of the outermost ancestor of its own DAG.
     """
-    runs = {run_key(run): run for run in children}
-    called: dict[tuple[str, str, str, int], list[Json]] = {}
-    for run in sorted(children, key=lambda run: (run["run_after"], run["dag_run_id"])):
-        above = anchor = _parent(run)
-        seen = {run_key(run)}
-        while (key := (above[0], above[1])) in runs and key not in seen:
-            seen.add(key)
-            above = _parent(runs[key])
-            if key[0] == run["dag_id"]:
-                anchor = above
-        called.setdefault(anchor, []).append(run)
+    ordered = sorted(children, key=lambda run: (run["run_after"], run["dag_run_id"]))
+    runs = {run_key(run): run for run in ordered}
+    began: dict[RunKey, dict[str, Caller]] = {}
+    called: dict[Caller, list[Json]] = {}
+    for run in ordered:
+        for key in reversed(_unplaced(run_key(run), runs, began)):
+            caller = _parent(runs[key])
+            above = began.get(caller[:2], {})
+            began[key] = above if key[0] in above else {**above, key[0]: caller}
+        called.setdefault(began[run_key(run)][run["dag_id"]], []).append(run)
     return called
 
 
-def _parent(run: Json) -> tuple[str, str, str, int]:
+def _unplaced(key: RunKey, runs: Mapping[RunKey, Json], placed: Mapping[RunKey, object]) -> list[RunKey]:
+    """The run and its ancestors up to the first that is placed (or that is no child run, or closes a circle)."""
+    path: dict[RunKey, None] = {}
+    while key in runs and key not in placed and key not in path:
+        path[key] = None
+        key = _parent(runs[key])[:2]
+    return list(path)
+
+
+def _parent(run: Json) -> Caller:
     parent = ((run.get("conf") or {}).get("argo") or {}).get("parent") or {}
     words = [str(parent.get(name, "")) for name in ("dag_id", "run_id", "task_id")]
     return words[0], words[1], words[2], int(parent.get("map_index", -1))
