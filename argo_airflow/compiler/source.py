@@ -178,7 +178,7 @@ class _Reader:
         return "\n".join(lines)
 
     def _add_yaml_error(self, text: str, error: yaml.MarkedYAMLError) -> None:
-        problem = str(error.problem or error.context or error)
+        problem = str(error.problem or error.context or error).replace("allowed in this context", "allowed here")
         if "unknown escape" in problem:
             return
         mark = error.problem_mark or error.context_mark
