@@ -102,10 +102,12 @@ def read(text: str | bytes, file: str) -> tuple[list[Source], list[Diagnostic]]:
         try:
             text = text.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            before = text[: error.start].split(b"\n")
+            before = bytes(error.object[: error.start]).split(b"\n")
             place = Position(file, len(before), len(before[-1]) + 1)
             hint = "save the file as UTF-8"
-            return [], [Diagnostic(place, "invalid-yaml", f"not UTF-8 text: byte 0x{text[error.start]:02x}", hint=hint)]
+            return [], [
+                Diagnostic(place, "invalid-yaml", f"not UTF-8 text: byte 0x{error.object[error.start]:02x}", hint=hint)
+            ]
     reader.run(text.removeprefix("\ufeff"))
     return reader.sources, reader.diagnostics
 
@@ -160,7 +162,7 @@ class _Reader:
 
     def _mend(self, text: str, error: yaml.MarkedYAMLError) -> str | None:
         """Put a stand-in over the backslash of an invalid escape, so that no column moves."""
-        if "unknown escape" not in str(error.problem):
+        if "unknown escape" not in str(error.problem) or error.problem_mark is None:
             return None
         line, column = error.problem_mark.line, error.problem_mark.column
         lines = text.split("\n")
@@ -211,6 +213,7 @@ class _Reader:
         inside = (*parents, id(node))
         if isinstance(node, yaml.SequenceNode):
             return [self._construct(item, inside) for item in node.value]
+        assert isinstance(node, yaml.MappingNode)
         return self._mapping(node, inside)
 
     def _mapping(self, node: yaml.MappingNode, inside: tuple[int, ...]) -> dict[str, Any] | str:
@@ -308,4 +311,5 @@ def _check_depth(text: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > _DEPTH:
-            raise yaml.composer.ComposerError(None, None, f"nested deeper than {_DEPTH} levels", event.start_mark)
+            problem = f"nested deeper than {_DEPTH} levels"
+            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)  # type: ignore[arg-type]
