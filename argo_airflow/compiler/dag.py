@@ -7,11 +7,9 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, TaskGroup
 
-from argo_airflow.graph import DagGraph, Graph, Node, Work
+from argo_airflow.graph import MAIN, DagGraph, Graph, Node, Work
 from argo_airflow.runtime import operators
 
-MAIN = "_main"
-"""The leaf that carries the workflow's own phase into the run's state beside an exit handler."""
 CHILD_TAG = "argo-child"
 _NO_LIMIT = 100_000
 """Argo limits neither runs nor tasks by itself; Airflow's 0 would mean none at all."""
@@ -30,6 +28,7 @@ def _dag(graph: DagGraph, document: str) -> DAG:
         catchup=False,
         params={p.name: _param(p) for p in graph.parameters},
         tags={"argo", CHILD_TAG} if graph.child else {"argo"},
+        auto_register=False,
         max_active_runs=_NO_LIMIT,
         max_active_tasks=_NO_LIMIT,
         doc_md=document or None,
