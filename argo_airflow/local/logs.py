@@ -70,6 +70,19 @@ class Log:
         with self.path.open("rb") as file:
             return b"".join(line[_STAMP:] for line in _lines(file.read(size)))
 
+    def drop_end(self, text: bytes) -> bool:
+        """Take ``text`` off the end; True if it was there."""
+        size = self.path.stat().st_size
+        with self.path.open("rb") as file:
+            file.seek(max(0, size - len(text) - _STAMP))
+            end = file.read()
+        if not end.endswith(text):
+            return False
+        # With its time, if it is a line of its own.
+        whole = _STAMP if len(end) > len(text) and end[_STAMP - 2 : _STAMP] == b"Z " else 0
+        self._file.truncate(size - len(text) - whole)
+        return True
+
     def clear(self) -> None:
         """Forget all lines."""
         self._file.truncate(0)

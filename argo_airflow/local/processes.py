@@ -44,6 +44,8 @@ class Process:
         code = await self._process.wait()
         self.pid = None
         code = 128 - code if code < 0 else code
+        if self._engine.killed_note and code == 1 and self._log.drop_end(self._engine.killed_note):
+            return 128 + signal.SIGKILL, None
         errors = self._box.root.scratch / "errors"
         if errors.exists() and (text := errors.read_text(errors="replace").strip()):
             return code, text

@@ -49,6 +49,8 @@ class Engine(Protocol):
     name: str
     info_on_stdin: bool
     """The pipe for the pid is stdin, not an inherited descriptor."""
+    killed_note: bytes
+    """What the engine says, with exit code 1, where it should end as its container did: by SIGKILL."""
     in_memory: bool | None
     """Where an overlay's upper folder lies; None: no overlay, a skeleton."""
 
@@ -70,6 +72,7 @@ class Bubblewrap:
     name: str = "bubblewrap"
     binary: str = "bwrap"
     info_on_stdin: bool = False
+    killed_note: bytes = b""
 
     def command(self, box: Box, info: int) -> tuple[list[str], list[int]]:
         words = ["--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--as-pid-1"]
@@ -133,6 +136,7 @@ class Unshare:
     name: str = "unshare"
     binary: str = "unshare"
     info_on_stdin: bool = True
+    killed_note: bytes = b"unshare: sigprocmask unblock failed: Invalid argument\n"  # a bug of util-linux 2.38
 
     def command(self, box: Box, info: int) -> tuple[list[str], list[int]]:  # noqa: ARG002 (it is stdin)
         if self.in_memory is None:

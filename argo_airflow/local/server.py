@@ -28,7 +28,8 @@ def application(pods: Pods, token: str) -> web.Application:
     here, one = "/api/v1/namespaces/{namespace}/{resource}", "/api/v1/namespaces/{namespace}/{resource}/{name}"
     pod = "/api/v1/namespaces/{namespace}/pods/{name}"
     app.add_routes([
-        web.get("/version", _version), web.get("/version/", _version), web.get("/readyz", _ok), web.get("/livez", _ok), web.get("/healthz", _ok),
+        web.get("/version", _version), web.get("/version/", _version),
+        web.get("/readyz", _ok), web.get("/livez", _ok), web.get("/healthz", _ok),
         web.get("/api/v1/{resource}", api.list), web.get(here, api.list), web.post(here, api.create),
         web.delete(here, api.delete_all), web.get(f"{pod}/log", api.log), web.get(f"{pod}/exec", api.exec),
         web.post(f"{pod}/exec", api.exec), web.get(f"{pod}/status", api.get), web.get(one, api.get),
@@ -68,9 +69,14 @@ def _guard(token: str) -> Any:
     return guard
 
 
+_VERSION = {
+    "major": "1", "minor": "33", "gitVersion": "v1.33.0+argo-airflow-local", "platform": "linux", "gitCommit": "",
+    "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "",
+}  # fmt: skip
+
+
 async def _version(_: web.Request) -> web.Response:
-    return web.json_response({"major": "1", "minor": "33", "gitVersion": "v1.33.0+argo-airflow-local",
-                              "platform": "linux/amd64"})  # fmt: skip
+    return web.json_response(_VERSION)
 
 
 async def _ok(_: web.Request) -> web.Response:

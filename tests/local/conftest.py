@@ -19,7 +19,7 @@ import pytest
 pytest.importorskip("kubernetes")
 pytest.importorskip("aiohttp")
 
-from kubernetes import client, config  # noqa: E402
+from kubernetes import client, config
 
 NOBODY = 65534
 REPOSITORY = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ class Server:
         self.home, self.user = home, user
         before = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
         line = [*before, sys.executable, "-m", "argo_airflow.local", "--home", str(home), "--engine", engine, *more]
-        self.stderr = tempfile.TemporaryFile("w+")
+        self.stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 (as long as the server)
         self.process = subprocess.Popen(
             line,
             stdout=subprocess.PIPE,

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, Server, flavours, wait_for
+
+from .conftest import REPOSITORY, Server, flavours, wait_for
 
 
 def alive(marker: str) -> list[int]:
@@ -72,8 +73,8 @@ def test_sigterm_ends_all_pods(home: Path, flavour: tuple[str, int | None]) -> N
 
 def refused(*words: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "argo_airflow.local", *words], capture_output=True, text=True, cwd=REPOSITORY, timeout=60,
-        check=False,
+        [sys.executable, "-m", "argo_airflow.local", *words], capture_output=True, text=True, cwd=REPOSITORY,
+        timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

@@ -8,10 +8,11 @@ import threading
 
 import kubernetes_asyncio
 import pytest
-from conftest import Server, wait_for
 from kubernetes import client, watch
 from kubernetes.client import ApiException
 from kubernetes.stream import stream
+
+from .conftest import Server, wait_for
 
 
 def test_log_options(server: Server) -> None:
@@ -112,11 +113,11 @@ def test_exec(server: Server) -> None:
     command = [
         "sh",
         "-c",
-        "until [ -e /tmp/here ]; do sleep 0.1; done; cat /tmp/here; echo $X; ls /proc | grep -c '^[0-9]'; echo no >&2; exit 4",
+        "cd /tmp; until [ -e here ]; do sleep 0.1; done; cat here; echo $X; ls /proc | grep -c '^[0-9]'; echo no >&2; exit 4",
     ]
     answer = stream(
-        server.core.connect_get_namespaced_pod_exec, name, "default", command=command, stdout=True, stderr=True, stdin=False,
-        tty=False, _preload_content=False,
+        server.core.connect_get_namespaced_pod_exec, name, "default", command=command, stdout=True, stderr=True,
+        stdin=False, tty=False, _preload_content=False,
     )  # fmt: skip
     answer.run_forever(timeout=30)
     out = answer.read_stdout().split("\n")
