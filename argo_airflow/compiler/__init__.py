@@ -8,28 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from argo_airflow.compiler.parse import Document, parse
 from argo_airflow.compiler.plan import plan
 from argo_airflow.compiler.resolve import resolve
-from argo_airflow.compiler.validate import validate
-from argo_airflow.errors import Diagnostic, InvalidWorkflow
+from argo_airflow.compiler.validate import check
+from argo_airflow.errors import InvalidWorkflow
 from argo_airflow.graph import Graph
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
-
-
-def check(text: str | bytes, file: str) -> tuple[tuple[Document, ...], list[Diagnostic]]:
-    """Parse and validate; returns the documents and all warnings.
-
-    Raises:
-        InvalidWorkflow: with all problems of all documents, and the warnings.
-    """
-    documents = parse(text, file)
-    found = [diagnostic for document in documents for diagnostic in validate(document)]
-    if any(diagnostic.severity == "error" for diagnostic in found):
-        raise InvalidWorkflow(found)
-    return documents, found
 
 
 def graphs(text: str | bytes, file: str) -> list[Graph]:
@@ -38,7 +24,9 @@ def graphs(text: str | bytes, file: str) -> list[Graph]:
     Raises:
         InvalidWorkflow: with all problems of all documents.
     """
-    documents, _ = check(text, file)
+    documents, found = check(text, file)
+    if any(diagnostic.severity == "error" for diagnostic in found):
+        raise InvalidWorkflow(found)
     return [plan(resolve(document.workflow)) for document in documents]
 
 

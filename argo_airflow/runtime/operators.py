@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-from airflow.providers.cncf.kubernetes.utils.pod_manager import detect_pod_terminate_early_issues
+from airflow.providers.cncf.kubernetes.utils.pod_manager import PodManager, detect_pod_terminate_early_issues
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, DownstreamTasksSkipped, TaskDeferred
 from kubernetes.client import ApiException
@@ -32,6 +33,24 @@ def _airflow_arguments(work: Work) -> dict[str, Any]:
     """What Airflow itself must know of a node."""
     limit = work.node.limit
     return {"retries": retries(limit), "retry_policy": NodeRetry(limit), "retry_delay": 1}
+
+
+class _PodManager(PodManager):
+    """Looks more often than KPO's every two seconds, and does not wait for a helper whose main cannot start."""
+
+    def await_pod_completion(
+        self,
+        pod: Any,
+        istio_enabled: bool = False,  # noqa: ARG002
+        container_name: str = pods.MAIN,  # noqa: ARG002
+        do_xcom_push: bool = False,  # noqa: ARG002
+    ) -> Any:
+        """The pod when no container of it will do any more work."""
+        pause, longest = _POLL_SECONDS
+        while not pods.has_ended(current := self.read_pod(pod)):
+            time.sleep(pause)
+            pause = min(pause * 1.5, longest)
+        return current
 
 
 class PodOperator(KubernetesPodOperator):
@@ -185,14 +204,17 @@ class PodOperator(KubernetesPodOperator):
             time.sleep(pause)
             pause = min(pause * 1.5, longest)
 
+    @cached_property
+    def pod_manager(self) -> PodManager:
+        """KPO's, but looking as :class:`_PodManager` does."""
+        return _PodManager(kube_client=self.client, callbacks=self.callbacks)
+
     def await_pod_completion(self, pod: Any) -> None:
-        """Follow main's log, then the helper's, which ends with its report, until the pod itself has ended."""
+        """Follow main's log, then the helper's, which ends with its report."""
         super().await_pod_completion(pod)
-        self.report = self._read_report(pod, follow=True)
-        pause, longest = _POLL_SECONDS  # KPO would look every two seconds
-        while (current := self.find_pod(pod.metadata.namespace, {})) is not None and not pods.has_ended(current):
-            time.sleep(pause)
-            pause = min(pause * 1.5, longest)
+        current = self.find_pod(pod.metadata.namespace, {})
+        if current is not None and not pods.never_ran(current):
+            self.report = self._read_report(pod, follow=True)
 
     def _read_report(self, pod: Any, *, follow: bool) -> contract.Report | None:
         """The report of the wait container, or of an init container that failed; None if there is none."""

@@ -59,7 +59,7 @@ def bind(node: Node, inputs: Inputs, run: Run, settings: Settings, *, name: str,
         raise TypeError(f"node {node.id} has no pod")
     workflow = run.workflow["name"]
     pod_name = names.pod_name(workflow, pod.template, name + suffix)
-    lookup = _lookup(pod, inputs, run, {"node.name": name, "pod.name": pod_name, **_own_name(node, name)})
+    lookup = _lookup(pod, inputs, run, {"node.name": name, "pod.name": pod_name, **_own_name(node, name, run)})
     container = _substituted(dict(pod.container), lookup)
     job = _job(node, pod, inputs, workflow, pod_name, settings, lookup)
     _give_command(container, job, settings, pod)
@@ -101,8 +101,8 @@ def _namespace(run: Run, settings: Settings) -> str:
     return named if named != "default" else settings.namespace
 
 
-def _own_name(node: Node, name: str) -> dict[str, str]:
-    own = name.rpartition(".")[2] if node.path else node.name
+def _own_name(node: Node, name: str, run: Run) -> dict[str, str]:
+    own = name[len(run.node_name) + len(node.path) - len(node.name) :] if node.path else node.name
     return {"steps.name": own, "tasks.name": own}
 
 
@@ -247,8 +247,15 @@ def outcome(pod: Any, report: contract.Report | None) -> None:
 
 
 def has_ended(pod: Any) -> bool:
-    """Whether no container of the pod will run any more."""
-    return pod.status.phase in ("Succeeded", "Failed")
+    """Whether no container of the pod will do any more work; a helper whose main cannot start waits for nothing."""
+    return pod.status.phase in ("Succeeded", "Failed") or never_ran(pod)
+
+
+def never_ran(pod: Any) -> bool:
+    """Whether main's process could not be started, so that nothing tells the helper of its end."""
+    status = next((c for c in pod.status.container_statuses or () if c.name == MAIN), None)
+    ended = _terminated(status)
+    return ended is not None and ended.reason in ("StartError", "ContainerCannotRun")
 
 
 def exit_code(pod: Any) -> int | None:
