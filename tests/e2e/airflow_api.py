@@ -64,7 +64,12 @@ class TaskInstance:
         path = f"/dags/{segment(raw['dag_id'])}/dagRuns/{segment(raw['dag_run_id'])}"
         path += f"/taskInstances/{segment(raw['task_id'])}/logs/{raw['try_number']}"
         content = self.client.get(path, map_index=raw["map_index"], full_content=True)["content"]
-        return "\n".join(line if isinstance(line, str) else str(line.get("event", "")) for line in content)
+        return "\n".join(line if isinstance(line, str) else _event(line) for line in content)
+
+
+def _event(line: dict[str, Any]) -> str:
+    errors = [f"{error['exc_type']}: {error['exc_value']}" for error in line.get("error_detail") or ()]
+    return "\n".join([str(line.get("event", "")), *errors])
 
 
 @dataclass(frozen=True)
