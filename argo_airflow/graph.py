@@ -13,6 +13,12 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
+END, EXIT, GATE, ITEMS, MAIN = "_end", "_onExit", "_when", "_items", "_main"
+"""Our own task ids, the first four of nodes; no Argo name has an underscore (validate.go: name rules).
+
+``_main`` is no node: a leaf that carries the workflow's own phase into the run's state beside an exit handler.
+"""
+
 
 @dataclass(frozen=True)
 class Ref:

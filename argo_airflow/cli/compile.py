@@ -13,7 +13,7 @@ from pathlib import Path
 from argo_airflow.cli.lint import render
 from argo_airflow.compiler import graphs
 from argo_airflow.errors import InvalidWorkflow
-from argo_airflow.graph import DagGraph
+from argo_airflow.graph import MAIN, DagGraph
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,5 @@ def _show(invalid: InvalidWorkflow, content: bytes) -> None:
 
 def _listed(dag: DagGraph) -> str:
     """The DAG's id and under it those of its tasks, as Airflow has them."""
-    from argo_airflow.graph import MAIN
-
     ids = [*dag.by_id, *([MAIN] if dag.on_exit and dag.leaves else [])]
     return "\n".join([dag.dag_id, *(f"  {task_id}" for task_id in ids), ""])

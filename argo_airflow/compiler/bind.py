@@ -109,7 +109,10 @@ class Frame:
             own = declared.value if declared.value is not None else declared.default
             passed = given.get(declared.name)
             value = None if passed is None else passed.value
-            bindings.append(Binding(declared.name, None if value is None else self.bind(value), own))
+            if value is None and own is not None and _has_refs(text := _own_text(template, own)):
+                bindings.append(Binding(declared.name, text))
+            else:
+                bindings.append(Binding(declared.name, None if value is None else self.bind(value), own))
         return tuple(bindings), tuple(
             self.artifact(artifacts.get(declared.name), declared)
             for declared in template.inputs.artifacts
@@ -160,6 +163,12 @@ class Frame:
             found = self.source(artifact.from_ or "")
             if found is not None:
                 yield ArtifactBinding(artifact.name, found.ref, found.raw, artifact.optional or found.optional)
+
+
+def _own_text(template: Template, value: str) -> Text:
+    """An input's own value or default, in which only the workflow's variables mean something (semantics.md §2.1)."""
+    text = Frame(template, {}, {}).bind(value)
+    return text if all(part.source == "workflow" for part in text if isinstance(part, Ref)) else (value,)
 
 
 def needs_phase(template: Template) -> bool:

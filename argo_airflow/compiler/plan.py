@@ -2,7 +2,8 @@
 
 A composite template is drawn into its caller's DAG, its inputs replaced by what the caller passes, so that leaves bind
 straight to their producers. Where Airflow has no form for it (recursion, a loop over it, a retry of it) it becomes a
-child DAG and the caller gets a call node. ``compiler.bind`` turns the tags of a text into references.
+child DAG and the caller gets a call node. ``compiler.bind`` turns the tags of a text into references;
+``compiler.finish`` adds what is known only when all DAGs are drawn.
 """
 
 from __future__ import annotations
@@ -11,9 +12,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from argo_airflow.compiler.bind import Frame, Placed, loop_of, needs_phase
+from argo_airflow.compiler.finish import finish
 from argo_airflow.compiler.pods import pod_of
 from argo_airflow.compiler.resolve import Resolved, Task
 from argo_airflow.graph import (
+    END,
+    EXIT,
+    GATE,
+    ITEMS,
     ArtifactBinding,
     Binding,
     Call,
@@ -28,8 +34,8 @@ from argo_airflow.graph import (
 )
 from argo_airflow.spec import Template, WorkflowStep
 
-END, EXIT, GATE, ITEMS = "_end", "_onExit", "_when", "_items"
-"""Our own task ids; an underscore cannot start an Argo name (validate.go: name rules), so they never clash."""
+_LARGEST_GROUP = 1000
+"""Most tasks that a call is drawn inline with: templates that call each other twice would double at every level."""
 
 
 def dag_id(resolved: Resolved) -> str:
@@ -47,7 +53,7 @@ def plan(resolved: Resolved) -> Graph:
         name = drawing.wanted.pop(0)
         if name not in children:
             children[name] = drawing.child(name)
-    return Graph(tuple(_finish(dag, resolved, children) for dag in (root, *children.values())))
+    return finish(root, children, resolved)
 
 
 class _Drawing:
@@ -134,8 +140,7 @@ class _Drawing:
 
     def _entry(self, name: str, frame: Frame, nodes: list[Node]) -> None:
         """The entrypoint's own node: its tasks, a call where it recurses, or its pod."""
-        template = self.resolved.templates[name]
-        if self._inline(name, template):
+        if self._drawable(name):
             self._draw(name, frame, nodes)
             return
         nodes.append(self._node(_own_call(name, name, ""), frame, frame.passed_on()))
@@ -144,10 +149,15 @@ class _Drawing:
         template = self.resolved.templates[name]
         frame = self._argument_frame(template)
         node = self._node(_own_call(EXIT, name, ".onExit"), frame, frame.passed_on())
-        return replace(node, upstream=upstream)
+        return replace(node, name="onExit", upstream=upstream)
 
-    def _inline(self, name: str, template: Template) -> bool:
-        return self.resolved.composite(name) and not self.resolved.recursive(name) and (template.retry_strategy is None)
+    def _drawable(self, name: str) -> bool:
+        """Whether tasks of composite ``name`` can be drawn into another DAG."""
+        retried = self.resolved.templates[name].retry_strategy is not None
+        return self.resolved.composite(name) and not self.resolved.recursive(name) and not retried
+
+    def _inline(self, task: Task) -> bool:
+        return not _looped(task) and self._drawable(task.target) and self.resolved.size(task.target) <= _LARGEST_GROUP
 
     def _draw(self, name: str, frame: Frame, nodes: list[Node]) -> tuple[str, ...]:
         """Draw all tasks of composite ``name``; returns the task ids to wait for."""
@@ -158,8 +168,9 @@ class _Drawing:
             frame.placed[task.name] = self._place(task, frame, nodes)
         waited = {waited for task in tasks for waited in task.waits_for}
         leaves = tuple(leaf for task in tasks if task.name not in waited for leaf in frame.placed[task.name].leaves)
-        if (exact and not frame.phase_wanted) or not tasks:
-            return leaves or frame.upstream
+        leaves = leaves or frame.upstream
+        if exact and not frame.phase_wanted:
+            return leaves
         end = Node(
             id=frame.task_id(END),
             kind="end",
@@ -177,14 +188,14 @@ class _Drawing:
     def _place(self, task: Task, frame: Frame, nodes: list[Node]) -> Placed:
         template = self.resolved.templates[task.target]
         upstream, depends, siblings = _dependency(task, frame)
-        if task.call.when is None and not _looped(task) and not depends and self._inline(task.target, template):
-            return self._group(task, frame, nodes, upstream, ())
-        if not _looped(task) and self._inline(task.target, template):
+        if self._inline(task):
+            if task.call.when is None and depends is None:
+                return self._group(task, frame, nodes, upstream)
             gate = Node(
                 id=frame.task_id(task.name, GATE),
                 kind="gate",
-                name=GATE,
-                path=task.path,
+                name=task.name,
+                path=frame.path + task.path,
                 group=frame.task_id(task.name),
                 template=task.target,
                 upstream=upstream,
@@ -194,7 +205,7 @@ class _Drawing:
             )
             at = len(nodes)
             nodes.append(gate)
-            placed = self._group(task, frame, nodes, (gate.id,), (gate.id,))
+            placed = self._group(task, frame, nodes, (gate.id,))
             nodes[at] = replace(gate, skips=tuple(node.id for node in nodes[at + 1 :]))
             return replace(placed, may_omit=depends is not None)
         node = replace(
@@ -209,24 +220,27 @@ class _Drawing:
         """Add the node, with a gate before it where its list must be computed."""
         loop = loop_of(task.call, frame)
         if loop is not None:
-            producer = _producer(loop, node, nodes)
+            whole = node.when if node.when is not None and not _of_item(node.when) else None
+            producer = "" if whole is not None else _producer(loop, node, nodes)
             gated = not producer and (not loop.literal or node.depends is not None)
             if gated:
                 gate = Node(
                     id=frame.task_id(task.name + ITEMS),
                     kind="gate",
-                    name=ITEMS,
+                    name=node.name,
                     path=node.path,
                     group=node.group,
                     template=node.template,
                     upstream=node.upstream,
                     depends=node.depends,
                     siblings=node.siblings,
+                    when=whole,
                     loop=loop,
                     skips=(node.id,),
                 )
                 nodes.append(gate)
-                node = replace(node, upstream=(gate.id,), depends=None, siblings=())
+                own = node.when if whole is None else None
+                node = replace(node, upstream=(gate.id,), depends=None, siblings=(), when=own)
                 producer = gate.id
             node = replace(node, loop=replace(loop, producer=producer))
         nodes.append(node)
@@ -240,22 +254,21 @@ class _Drawing:
             looped=loop is not None,
         )
 
-    def _group(
-        self, task: Task, frame: Frame, nodes: list[Node], upstream: tuple[str, ...], gate: tuple[str, ...]
-    ) -> Placed:
+    def _group(self, task: Task, frame: Frame, nodes: list[Node], upstream: tuple[str, ...]) -> Placed:
         template = self.resolved.templates[task.target]
+        parameters, artifacts = frame.arguments(task.call.arguments, template)
         inner = Frame(
             template,
-            {b.name: text for b in frame.arguments(task.call.arguments, template)[0] if (text := _with_default(b))},
-            {a.name: a for a in frame.arguments(task.call.arguments, template)[1]},
+            {b.name: text for b in parameters if (text := _with_default(b)) is not None},
+            {a.name: a for a in artifacts},
             group=frame.task_id(task.name),
             path=frame.path + task.path,
             upstream=upstream,
             phase_wanted=not frame.exact,
         )
         leaves = self._draw(task.target, inner, nodes)
-        phase = inner.task_id(END) if any(node.id == inner.task_id(END) for node in nodes) else ""
-        return Placed(leaves=leaves or gate, phase=phase, inner=inner)
+        end = inner.task_id(END)
+        return Placed(leaves=leaves, phase=end if leaves == (end,) else "", inner=inner)
 
     def _node(
         self,
@@ -325,7 +338,11 @@ def _producer(loop: Loop, node: Node, nodes: list[Node]) -> str:
     sure = producer is not None and producer.kind == "pod" and producer.id in node.upstream
     if not sure or producer is None or producer.loop or producer.when is not None or producer.depends is not None:
         return ""
-    return producer.id
+    return "" if any(producer.id in gate.skips for gate in nodes) else producer.id
+
+
+def _of_item(text: Text) -> bool:
+    return any(isinstance(part, Ref) and part.source == "item" for part in text)
 
 
 def _omits(node: Node, nodes: list[Node]) -> bool:
@@ -347,61 +364,3 @@ def _with_default(binding: Binding) -> Text | None:
 def _leaves(nodes: list[Node]) -> list[str]:
     waited = {upstream for node in nodes for upstream in node.upstream}
     return [node.id for node in nodes if node.id not in waited]
-
-
-def _finish(dag: DagGraph, resolved: Resolved, children: dict[str, DagGraph]) -> DagGraph:
-    """What is known only when all DAGs are drawn: tail calls, callees' outputs, results to capture."""
-    lists = {node.loop.producer for node in dag.nodes if node.loop is not None}
-    refs = set(_refs(dag))
-    wanted = {ref.name for ref in refs if ref.field.startswith("outputs.result")} | lists
-
-    def finished(node: Node) -> Node:
-        node = replace(node, captures_result=node.id in wanted, returns_list=node.id in lists)
-        if node.call is None:
-            return node
-        callee = children[node.call.template]
-        call = replace(
-            node.call,
-            tail=any(node.id == task_id for task_id, _ in _tails(dag, resolved)),
-            tails=tuple(
-                (other.dag_id, tails)
-                for name, other in children.items()
-                if (name == node.call.template or resolved.same_recursion(name, node.call.template))
-                and (tails := _tails(other, resolved))
-            ),
-            parameters=callee.outputs,
-            artifacts=callee.output_artifacts,
-        )
-        return replace(node, call=call)
-
-    on_exit = None if dag.on_exit is None else finished(dag.on_exit)
-    return replace(dag, nodes=tuple(map(finished, dag.nodes)), on_exit=on_exit)
-
-
-def _tails(dag: DagGraph, resolved: Resolved) -> tuple[tuple[str, str], ...]:
-    """Recursive calls that nothing waits for but the template's own end (design §4.3)."""
-    used = {ref.name for ref in _refs(dag) if ref.source in ("node", "loop")}
-    return tuple(
-        (node.id, node.call.dag_id)
-        for node in dag.nodes
-        if dag.child
-        and node.call is not None
-        and node.limit is None
-        and node.id in dag.leaves
-        and node.id not in used
-        and resolved.same_recursion(dag.template, node.call.template)
-    )
-
-
-def _refs(dag: DagGraph) -> Iterable[Ref]:
-    texts: list[Text] = [b.text for b in dag.outputs if b.text is not None]
-    artifacts = list(dag.output_artifacts)
-    for node in (*dag.nodes, *((dag.on_exit,) if dag.on_exit else ())):
-        texts += [b.text for b in node.parameters if b.text is not None]
-        artifacts += node.artifacts
-        if node.when is not None:
-            texts.append(node.when)
-        if node.loop is not None:
-            texts += node.loop.texts()
-    yield from (part for text in texts for part in text if isinstance(part, Ref))
-    yield from (artifact.ref for artifact in artifacts if artifact.ref is not None)

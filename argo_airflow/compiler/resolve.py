@@ -50,6 +50,24 @@ class Resolved:
         """Whether the template may call itself."""
         return name in self.reaches.get(name, ())
 
+    def size(self, name: str) -> int:
+        """How many nodes a run of the template has at least, with all it calls; a recursive call counts as one."""
+        return self._sizes[name]
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        sizes: dict[str, int] = {}
+        waiting = list(self.templates)
+        while waiting:
+            name = waiting[-1]
+            called = [task.target for task in self.tasks.get(name, ())]
+            unknown = [] if self.recursive(name) else [target for target in called if target not in sizes]
+            if unknown:
+                waiting += unknown
+                continue
+            sizes[waiting.pop()] = 1 if self.recursive(name) else sum(sizes[target] for target in called) or 1
+        return sizes
+
     def same_recursion(self, one: str, other: str) -> bool:
         """Whether the two templates may call each other."""
         return other in self.reaches.get(one, ()) and one in self.reaches.get(other, ())

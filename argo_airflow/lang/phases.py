@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from argo_airflow.errors import NodeError, NodeFailed
 
@@ -35,6 +35,16 @@ def conclude(tasks: Mapping[str, tuple[str, ...]], phases: Mapping[str, str], *,
             raise NodeError(f"task '{name}' ended in phase {phases[name]}")
         if assess(name) in ("Failed", "Error"):
             raise NodeFailed(f"task '{name}' ended in phase {phases[name]}")
+
+
+def of_loop(items: Sequence[str]) -> str:
+    """The phase of a looped task: of its last failing item, else Succeeded (Argo: controller/dag.go:703-716).
+
+    Without items it is Skipped (semantics.md §2.7).
+    """
+    if not items:
+        return "Skipped"
+    return next((phase for phase in reversed(items) if phase in ("Failed", "Error")), "Succeeded")
 
 
 def _worst(phases: list[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from argo_airflow.errors import NodeError, UnresolvedVariable
 from argo_airflow.graph import ArtifactBinding, DagGraph, Node, Ref, Text
-from argo_airflow.lang import loops, names, outputs, when
+from argo_airflow.lang import loops, names, outputs, phases, when
 from argo_airflow.runtime import airflow_runs
 
 OUTPUTS = "outputs"
@@ -193,7 +193,10 @@ class Scope:
 
     def _aggregate(self, ref: Ref) -> str | None:
         """A looped task's outputs together (semantics.md §2.7); only items that succeeded count."""
-        done = [found for found in self.item_outputs(ref.name) if found.get("phase") == "Succeeded"]
+        items = self.item_outputs(ref.name)
+        if ref.field == "status":
+            return phases.of_loop([found["phase"] for found in items])
+        done = [found for found in items if found.get("phase") == "Succeeded"]
         if ref.field == "outputs.result":
             return outputs.aggregate_results([o["result"] for o in done if o.get("result") is not None])
         return outputs.aggregate_parameters(o.get("parameters") or {} for o in done).get(ref.field)
@@ -219,17 +222,17 @@ class Scope:
         node = dag.by_id.get(task_id)
         if node is None:
             return "Succeeded"
-        states = self._states([task_id])
-        own = states.get(task_id, {})
-        phases = self._phases(node, own)
-        for phase in ("Error", "Failed", "Succeeded"):
-            if phase in phases:
-                return phase
+        states = self._states([task_id]).get(task_id, {})
+        found = self._phases(node, states)
+        if node.loop is not None and -1 not in states:
+            return phases.of_loop(found)
+        if found[0] in phases.COMPLETED:
+            return found[0]
         for gate in _deciders(dag, task_id):
-            decision = (self.outputs(gate) or {}).get("phase")
-            if decision in ("Skipped", "Omitted"):
+            decision = (self.outputs(gate) or {}).get("phase", "Succeeded")
+            if decision != "Succeeded":
                 return decision
-        return phases[0] if phases else "Skipped"
+        return found[0]
 
     def item_phases(self, dag: DagGraph, task_id: str) -> list[str]:
         """Argo's phases of a looped task's items."""
