@@ -153,17 +153,17 @@ class Scope:
 
     def outputs(self, task_id: str) -> dict[str, Any] | None:
         """What a task that is not mapped published; None if it published nothing."""
-        return self._pull(task_id, -1)
+        return self._pull(task_id, map_indexes=-1)
 
     def item_outputs(self, task_id: str) -> list[dict[str, Any]]:
-        """What the items of a looped task published, in their order."""
-        found = self._pull(task_id, None)
+        """What the items of a looped task published, in their order; one item alone comes from Airflow unlisted."""
+        found = self._pull(task_id)
         return [found] if isinstance(found, dict) else list(found or ())
 
-    def _pull(self, task_id: str, index: int | None) -> Any:
+    def _pull(self, task_id: str, **which: int) -> Any:
         if task_id not in self._outputs:
             self._outputs[task_id] = self.ti.xcom_pull(
-                dag_id=self.run.dag_id, run_id=self.run.run_id, task_ids=task_id, key=OUTPUTS, map_indexes=index
+                dag_id=self.run.dag_id, run_id=self.run.run_id, task_ids=task_id, key=OUTPUTS, **which
             )
         return self._outputs[task_id]
 
