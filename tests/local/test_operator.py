@@ -24,7 +24,8 @@ operator = KubernetesPodOperator(
     on_finish_action="delete_pod",
 )
 ti = SimpleNamespace(
-    xcom_push=lambda **k: None, try_number=1, map_index=-1, task_id="t", dag_id="d", run_id="r", stats_tags={}, task=operator
+    xcom_push=lambda **k: None, try_number=1, map_index=-1, task_id="t", dag_id="d", run_id="r",
+    stats_tags={}, task=operator
 )
 context = {"ti": ti, "task_instance": ti, "run_id": "r", "dag": None, "task": operator}
 print("RESULT", json.dumps(operator.execute(context)))

@@ -113,7 +113,7 @@ def test_exec(server: Server) -> None:
     command = [
         "sh",
         "-c",
-        "cd /tmp; until [ -e here ]; do sleep 0.1; done; cat here; echo $X; ls /proc | grep -c '^[0-9]'; echo no >&2; exit 4",
+        "cd /tmp; until [ -e here ]; do sleep 0.1; done; cat here; echo $X; ls /proc | grep -c '^[0-9]'; echo no >&2; exit 4",  # noqa: E501
     ]
     answer = stream(
         server.core.connect_get_namespaced_pod_exec, name, "default", command=command, stdout=True, stderr=True,
