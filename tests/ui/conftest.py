@@ -53,7 +53,7 @@ def logged_in(browser, stack):
     """The browser after the admin has logged in through the form."""
     page = browser.new_page()
     page.set_default_timeout(PATIENCE_MS)
-    page.goto(f"{stack.connection.url}/login")
+    page.goto(f"{stack.connection.url}/auth/login")
     page.locator("input[name=username]").fill(stack.connection.username)
     page.locator("input[name=password]").fill(stack.connection.password)
     page.locator("button[type=submit]").click()
