@@ -64,6 +64,10 @@ class Binding:
     text: Text | None
     default: str | None = None
 
+    def __str__(self) -> str:
+        default = "" if self.default is None else f" ?? {self.default!r}"
+        return f"{self.name} = {'(none)' if self.text is None else show(self.text)}{default}"
+
 
 @dataclass(frozen=True)
 class ArtifactBinding:
@@ -218,9 +222,7 @@ class Node:
             yield f"  when: {show(self.when)}"
         if self.loop is not None:
             yield f"  loop: {_show_loop(self.loop)}"
-        for binding in self.parameters:
-            default = "" if binding.default is None else f" ?? {binding.default!r}"
-            yield f"  {binding.name} = {show(binding.text) if binding.text is not None else '(none)'}{default}"
+        yield from (f"  {binding}" for binding in self.parameters)
         for artifact in self.artifacts:
             yield f"  @{artifact.name} = {artifact.ref if artifact.ref else show(artifact.raw or ())}"
         if self.limit is not None:
@@ -233,10 +235,18 @@ def _show_loop(loop: Loop) -> str:
     if loop.producer:
         return f"over the list of {loop.producer}"
     if loop.items is not None:
-        return f"withItems {json.dumps(loop.items, ensure_ascii=False)}"
+        return f"withItems {json.dumps([_show_item(item) for item in loop.items], ensure_ascii=False)}"
     if loop.param is not None:
         return f"withParam {show(loop.param)}"
     return "withSequence " + " ".join(f"{name}={show(text)}" for name, text in loop.sequence)
+
+
+def _show_item(item: Any) -> Any:
+    if isinstance(item, tuple):
+        return "".join(map(str, item))
+    if isinstance(item, dict):
+        return {key: _show_item(value) for key, value in item.items()}
+    return [_show_item(value) for value in item] if isinstance(item, list) else item
 
 
 @dataclass(frozen=True)
@@ -294,7 +304,7 @@ class DagGraph:
         lines += [f"  param {p.name} = {p.value!r}" for p in self.parameters]
         nodes = (*self.nodes, self.on_exit) if self.on_exit else self.nodes
         lines += [f"  {line}" for node in nodes for line in node.lines()]
-        lines += [f"  output {b.name} = {show(b.text or ())}" for b in self.outputs]
+        lines += [f"  output {b}" for b in self.outputs]
         lines += [f"  output @{a.name} = {a.ref}" for a in self.output_artifacts]
         return "\n".join(lines)
 

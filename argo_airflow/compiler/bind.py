@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from argo_airflow.graph import ArtifactBinding, Binding, Loop, Ref, Text
@@ -37,7 +37,7 @@ class Placed:
             source = "loop" if self.looped else "node"
             return (Ref(source, self.phase, rest, tag, self.defaults.get(parameter)),)
         if parameter:
-            return next((b.text for b in self.inner.output_parameters() if b.name == parameter), None)
+            return next((with_default(b) for b in self.inner.output_parameters() if b.name == parameter), None)
         return (Ref("node", self.phase, rest, tag),) if rest == "status" and self.phase else None
 
     def artifact(self, rest: str, tag: str) -> ArtifactBinding | None:
@@ -163,6 +163,16 @@ class Frame:
             found = self.source(artifact.from_ or "")
             if found is not None:
                 yield ArtifactBinding(artifact.name, found.ref, found.raw, artifact.optional or found.optional)
+
+
+def with_default(binding: Binding) -> Text | None:
+    """What a value of an inlined template stands for; an absent reference gives way to the binding's own default."""
+    text, default = binding.text, binding.default
+    if text is None:
+        return None if default is None else (default,)
+    if default is not None and len(text) == 1 and isinstance(text[0], Ref) and text[0].default is None:
+        return (replace(text[0], default=default),)
+    return text
 
 
 def _own_text(template: Template, value: str) -> Text:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from argo_airflow.compiler.bind import Frame, Placed, loop_of, needs_phase
+from argo_airflow.compiler.bind import Frame, Placed, loop_of, needs_phase, with_default
 from argo_airflow.compiler.finish import finish
 from argo_airflow.compiler.pods import pod_of
 from argo_airflow.compiler.resolve import Resolved, Task
@@ -259,7 +259,7 @@ class _Drawing:
         parameters, artifacts = frame.arguments(task.call.arguments, template)
         inner = Frame(
             template,
-            {b.name: text for b in parameters if (text := _with_default(b)) is not None},
+            {b.name: text for b in parameters if (text := with_default(b)) is not None},
             {a.name: a for a in artifacts},
             group=frame.task_id(task.name),
             path=frame.path + task.path,
@@ -349,16 +349,6 @@ def _omits(node: Node, nodes: list[Node]) -> bool:
     if node.depends is not None:
         return True
     return any(other.depends is not None and node.id in other.skips for other in nodes)
-
-
-def _with_default(binding: Binding) -> Text | None:
-    """What an inlined input stands for; an absent argument gives way to the input's own default."""
-    text, default = binding.text, binding.default
-    if text is None:
-        return None if default is None else (default,)
-    if default is not None and len(text) == 1 and isinstance(text[0], Ref) and text[0].default is None:
-        return (replace(text[0], default=default),)
-    return text
 
 
 def _leaves(nodes: list[Node]) -> list[str]:

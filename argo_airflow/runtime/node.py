@@ -12,7 +12,7 @@ from typing import Any
 
 from argo_airflow.errors import ArgoAirflowError, NodeError, NodeFailed, UnresolvedVariable
 from argo_airflow.graph import Loop, Node, Ref, Work
-from argo_airflow.lang import depends, loops
+from argo_airflow.lang import depends, loops, names
 from argo_airflow.runtime import airflow_runs
 from argo_airflow.runtime.pod import Inputs
 from argo_airflow.runtime.scope import OUTPUTS, Run, Scope
@@ -189,7 +189,7 @@ def node_run(
         run = replace(run, workflow=run.workflow | _exit_variables(work, run, ti, context))
         scope = Scope(run, ti)
         current = NodeRun(work, run, scope, name, _attempt(context))
-        current.outputs.more["displayName"] = own
+        current.outputs.more |= {"displayName": own, "id": names.node_id(run.workflow["name"], name)}
     except ArgoAirflowError as error:
         _publish(ti, Outputs(phase=getattr(error, "phase", "Error"), message=str(error)), started)
         raise

@@ -136,6 +136,7 @@ class PodOperator(KubernetesPodOperator):
             raise NodeError("pod deleted")
         report, outputs = self.report, current.outputs
         outputs.exit_code = pods.exit_code(self.ended)
+        outputs.more["hostNodeName"] = self.ended.spec.node_name
         outputs.parameters = dict(self.bound.outputs) if self.bound else {}
         if report is not None:
             outputs.result = report.result
