@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from argo_airflow.stack.processes import COMPONENT_MARK, STACK_MARK, end_marked
+from argo_airflow.stack.processes import COMPONENT_MARK, STACK_MARK, end_marked, read_process
 
 TAIL_LINES = 25
 
@@ -40,6 +40,8 @@ class RunningComponent:
         self.is_ready = False
         self.crashes = 0
         self.started = self.began = 0.0
+        self.sessions: dict[int, int] = {}
+        """The process' own session, for :func:`~argo_airflow.stack.processes.marked`."""
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -59,6 +61,9 @@ class RunningComponent:
                 group=component.user,
                 extra_groups=None if component.user is None else [],
             )
+
+        process = read_process(self.pid)
+        self.sessions = {self.pid: process.started} if process else {}
 
     @property
     def pid(self) -> int:
@@ -97,7 +102,7 @@ class RunningComponent:
 
     def end_leftovers(self) -> None:
         """End what a crash of the process left running (a scheduler's workers, for example)."""
-        end_marked(*self.marks, grace=3.0)
+        end_marked(*self.marks, sessions=self.sessions, grace=3.0)
 
     def describe_end(self) -> str:
         """Why it ended, with the last lines of its log, for a person."""

@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ STACK_MARK = "ARGO_AIRFLOW_STACK"
 COMPONENT_MARK = "ARGO_AIRFLOW_COMPONENT"
 
 _PROC = Path("/proc")
+_KILL_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Process:
     name: str
     state: str
     started: int
+    session: int
 
 
 def read_process(pid: int) -> Process | None:
@@ -40,20 +42,22 @@ def read_process(pid: int) -> Process | None:
     fields = tail.split()
     if fields[0] in "ZX":
         return None
-    return Process(pid, int(fields[1]), head.partition("(")[2], fields[0], int(fields[19]))
+    return Process(pid, int(fields[1]), head.partition("(")[2], fields[0], int(fields[19]), int(fields[3]))
 
 
-def marked(*marks: str) -> list[Process]:
+def marked(*marks: str, sessions: Mapping[int, int] | None = None) -> list[Process]:
     """All living processes whose environment carries each of the marks, and all descendants of those.
 
     Descendants count because a program may overwrite its environment (setproctitle, Postgres' backends).
-    The calling process is never in the list.
+    Airflow forbids all but root to look at its task processes (PR_SET_DUMPABLE), so for another user those of the given
+    ``sessions`` (leader's pid → when it started) count too. The calling process is never in the list.
     """
     table = _process_table()
     children: dict[int, list[int]] = {}
     for process in table.values():
         children.setdefault(process.parent, []).append(process.pid)
-    found = {pid for pid in table if _carries(pid, marks)}
+    known = sessions or {}
+    found = {pid for pid, each in table.items() if _carries(pid, marks) or _hides_in(each, known)}
     front = list(found)
     while front:
         new = [pid for pid in children.get(front.pop(), ()) if pid not in found]
@@ -63,14 +67,17 @@ def marked(*marks: str) -> list[Process]:
     return [table[pid] for pid in sorted(found)]
 
 
-def end_marked(*marks: str, grace: float = 10.0) -> int:
+def end_marked(*marks: str, sessions: Mapping[int, int] | None = None, grace: float = 10.0) -> int:
     """End every marked process: Postgres by SIGINT (fast shutdown), others by SIGTERM; after ``grace`` s by SIGKILL.
 
     Repeats until none is left, since a process may fork while it is being ended. Returns how many there were.
+    A process that even SIGKILL does not end (it hangs in the kernel) is given up after a while.
     """
     seen: set[tuple[int, int]] = set()
     deadline = time.monotonic() + grace
-    while alive := marked(*marks):
+    while alive := marked(*marks, sessions=sessions):
+        if time.monotonic() >= deadline + _KILL_SECONDS:
+            break
         if time.monotonic() >= deadline:
             send(alive, signal.SIGKILL)
         else:
@@ -111,3 +118,25 @@ def _carries(pid: int, marks: tuple[str, ...]) -> bool:
     except OSError:
         return False
     return bool(marks) and all(mark.encode() in environment for mark in marks)
+
+
+def _hides_in(process: Process, sessions: Mapping[int, int]) -> bool:
+    """Whether it is in one of the sessions, ours by its user, and hides its environment from us."""
+    if process.started < sessions.get(process.session, process.started + 1):
+        return False
+    try:
+        (_PROC / str(process.pid) / "environ").read_bytes()
+    except PermissionError:
+        return _user(process.pid) == os.geteuid()
+    except OSError:
+        pass
+    return False
+
+
+def _user(pid: int) -> int:
+    """Effective user id of a process; -1 when it is gone."""
+    try:
+        status = (_PROC / str(pid) / "status").read_text(errors="replace")
+    except OSError:
+        return -1
+    return int(status.partition("\nUid:")[2].split()[1])

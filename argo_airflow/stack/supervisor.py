@@ -30,6 +30,7 @@ class Supervisor:
     def __init__(self, stack_id: str, logs: Path, report: Callable[[str], None]) -> None:
         self._stack_id, self._logs, self._report = stack_id, logs, report
         self._mark = f"{STACK_MARK}={stack_id}"
+        self._sessions: dict[str, dict[int, int]] = {}
         self._running: list[RunningComponent] = []
         self._ended = threading.Event()
         self._lock = threading.Lock()
@@ -91,7 +92,8 @@ class Supervisor:
             asked = time.monotonic()
             for each in stage:
                 each.finish_stop(asked + each.component.stop_seconds)
-        end_marked(self._mark, grace=5.0)
+        sessions = {pid: started for each in self._sessions.values() for pid, started in each.items()}
+        end_marked(self._mark, sessions=sessions, grace=5.0)
         if self._writing_end >= 0:
             os.close(self._writing_end)
             self._writing_end = -1
@@ -100,10 +102,17 @@ class Supervisor:
     def _launch(self, component: Component) -> RunningComponent:
         running = RunningComponent(component, self._stack_id, self._logs / f"{component.name}.log")
         try:
-            running.start()
+            self._begin(running)
         except OSError as error:
             raise LocalRuntimeError(f"{component.name} cannot be started: {error}") from None
         return running
+
+    def _begin(self, each: RunningComponent) -> None:
+        each.start()
+        self._sessions[each.component.name] = each.sessions
+        for pid, started in each.sessions.items():
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._writing_end, f"{each.component.name} {pid} {started}\n".encode())
 
     def _await_ready(self, each: RunningComponent, deadline: float) -> None:
         if each.exit_code is not None:
@@ -139,7 +148,7 @@ class Supervisor:
         self._report(f"  restarting {each.component.name} in {delay:g} s ({each.crashes} of {MAX_CRASHES})")
         if not self._ended.wait(delay):
             with contextlib.suppress(OSError):  # then exit_code still tells of the crash, and the next round counts it
-                each.start()
+                self._begin(each)
 
 
 def _stop_stages(running: list[RunningComponent]) -> list[list[RunningComponent]]:

@@ -1,6 +1,7 @@
 """The last resort against orphans: ends a stack's processes when its supervisor is gone, even by SIGKILL.
 
 It holds the reading end of a pipe whose only writing end is the supervisor's; end of file means the supervisor ended.
+On the pipe the supervisor writes a line for each component it starts: name, pid (of its session), start time.
 """
 
 from __future__ import annotations
@@ -38,9 +39,12 @@ def main(reading_end: int, mark: str) -> None:
     """Wait for the supervisor's end, then end everything that carries the mark."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    while os.read(reading_end, 1):
-        pass
-    if count := end_marked(mark, grace=5.0):
+    sessions: dict[str, tuple[int, int]] = {}
+    with open(reading_end) as pipe:
+        for line in pipe:
+            name, pid, started = line.split()
+            sessions[name] = int(pid), int(started)
+    if count := end_marked(mark, sessions=dict(sessions.values()), grace=5.0):
         print(f"the supervisor of {mark} ended without stopping its processes; ended {count}", flush=True)
 
 

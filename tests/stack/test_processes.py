@@ -10,6 +10,26 @@ from argo_airflow.stack.processes import Process, end_marked, marked, read_proce
 
 from .conftest import until
 
+HIDES = """
+import ctypes, os, time
+from argo_airflow.stack.processes import end_marked, marked, read_process
+
+leader = os.fork()
+if leader == 0:
+    os.setsid()
+    if os.fork() == 0:
+        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE, as Airflow's task processes do
+        time.sleep(600)
+    time.sleep(600)
+started = read_process(leader).started
+while len([p for p in marked(sessions={leader: started}) if p.session == leader]) < 1:
+    time.sleep(0.05)
+os.kill(leader, 9)
+os.wait()
+print("by mark:", len(marked("ARGO_AIRFLOW_STACK=hidden")), end=" ")
+print("ended:", end_marked(sessions={leader: started}), flush=True)
+print("left:", len(marked(sessions={leader: started})), flush=True)
+"""
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(600)"
 )
@@ -99,7 +119,7 @@ def test_a_process_that_forks_while_it_is_ended_does_not_escape(mark):
 def test_never_signals_another_process_of_the_same_id(mark):
     ours = start(mark, "sleep", "600")
     (now,) = until(lambda: marked(mark), "it runs")
-    send([Process(now.pid, now.parent, now.name, now.state, now.started - 1)], signal.SIGKILL)
+    send([Process(now.pid, now.parent, now.name, now.state, now.started - 1, now.session)], signal.SIGKILL)
     assert ours.poll() is None
     send([now], signal.SIGKILL)
     assert ours.wait() == -signal.SIGKILL
@@ -110,3 +130,12 @@ def test_an_ended_process_that_was_not_waited_for_does_not_count(mark):
     until(lambda: read_process(ours.pid) is None, "it is a zombie")
     assert marked(mark) == []
     ours.wait()
+
+
+def test_a_plain_users_process_that_hides_its_environment_is_found_by_its_session():
+    prefix = ["unshare", "--user", "--map-user=65534", "--"] if os.geteuid() == 0 else []
+    if prefix and subprocess.run([*prefix, "true"]).returncode:
+        pytest.skip("root cannot have a user namespace here")
+    environment = {**os.environ, "ARGO_AIRFLOW_STACK": "hidden-parent"}
+    done = subprocess.run([*prefix, sys.executable, "-c", HIDES], env=environment, capture_output=True, text=True)
+    assert done.stdout == "by mark: 0 ended: 1\nleft: 0\n", done.stderr

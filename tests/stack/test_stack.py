@@ -20,6 +20,21 @@ from .conftest import Up, left_of, until
 
 pytestmark = pytest.mark.e2e
 
+WORKFLOW = """
+apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata:
+  name: {name}
+spec:
+  entrypoint: {name}
+  templates:
+  - name: {name}
+    container:
+      image: alpine
+      command: [sh, -c]
+      args: [{script}]
+"""
+
 
 def one_of(up: Up, component: str) -> int:
     """Process id of a component: the one that the supervisor started."""
@@ -144,7 +159,33 @@ def test_a_killed_component_is_restarted(up, component):
     assert up.command("submit", "trivial", "--wait").returncode == 0
 
 
+def test_submit_places_a_workflow_and_runs_it(up, folder):
+    file = folder / "greet.yaml"
+    file.write_text(WORKFLOW.format(name="greet", script="echo hello"))
+    done = up.command("submit", str(file), "--watch")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (up.dags / "greet.yaml").read_text() == file.read_text()
+    assert "Succeeded (greet)" in done.stdout
+
+    file.write_text(file.read_text().replace("hello", "goodbye"))
+    differs = up.command("submit", str(file))
+    assert differs.returncode == 1
+    assert "exists and differs" in differs.stderr
+
+
+def test_submit_shows_what_is_wrong_with_a_workflow(up, folder):
+    file = folder / "broken.yaml"
+    file.write_text(WORKFLOW.format(name="broken", script="echo").replace("image:", "imagge:"))
+    done = up.command("submit", str(file))
+    assert done.returncode == 1
+    assert "broken.yaml:11:7: " in done.stderr
+    assert "imagge" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_ctrl_c_leaves_nothing_and_the_next_start_goes_on(up, folder):
+    until(lambda: up.client.dag("trivial"), "the DAG is there")
+    up.client.trigger("trivial", {}, "before")
     runs = len(up.client.runs("trivial"))
     s3(up).put_object(Bucket="artifacts", Key="c", Body=b"still here")
     assert up.end() == 0
@@ -159,7 +200,8 @@ def test_ctrl_c_leaves_nothing_and_the_next_start_goes_on(up, folder):
         again.await_ready()
         assert again.connection.password == up.connection.password
         assert "migrate" not in again.said
-        assert len(again.client.runs("trivial")) == runs > 0
+        assert len(again.client.runs("trivial")) == runs
+        until(lambda: again.client.run("trivial", "before")["state"] == "success", "it goes on with its runs")
         assert s3(again).get_object(Bucket="artifacts", Key="c")["Body"].read() == b"still here"
     finally:
         again.process.kill()
@@ -167,18 +209,21 @@ def test_ctrl_c_leaves_nothing_and_the_next_start_goes_on(up, folder):
     until(lambda: not left_of(again.connection.stack_id), "kill -9 of the supervisor left nothing", 60)
 
 
-def test_runs_as_a_plain_user(tmp_path):
+def test_up_ends_with_the_workflows_result_as_a_plain_user_too(tmp_path):
     """As root: in a user namespace, where this test's files belong to a user that is not root and has no powers."""
     prefix = ()
     if os.geteuid() == 0:
         prefix = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--")
         if not shutil.which("unshare") or subprocess.run([*prefix, "true"]).returncode:
             pytest.skip("root cannot have a user namespace here")
-    plain = Up(tmp_path, prefix=prefix)
+    file = tmp_path / "fails.yaml"
+    file.write_text(WORKFLOW.format(name="fails", script="exit 3"))
+    plain = Up(tmp_path, prefix=prefix, arguments=(str(file), "--exit"))
     try:
         plain.await_ready()
-        until(lambda: plain.client.dag("trivial"), "the DAG is there")
-        assert plain.command("submit", "trivial", "--wait").returncode == 0
+        assert plain.process.wait(300) == 1, plain.said
     finally:
-        assert plain.end(signal.SIGTERM) == 0
+        plain.end(signal.SIGTERM)
+    assert "Status:     Failed" in plain.said
+    assert "exit code 3" in plain.said, "the message of the node that failed"
     assert left_of(plain.connection.stack_id) == []
