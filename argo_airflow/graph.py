@@ -113,14 +113,13 @@ def _item_texts(item: Any) -> Iterator[Text]:
 
 @dataclass(frozen=True)
 class InputArtifact:
-    """An input artifact of a pod template; ``raw`` is the template's own literal content."""
+    """An input artifact of a pod template."""
 
     name: str
     path: str
     optional: bool = False
     mode: int | None = None
     archive: str | None = None
-    raw: str | None = None
 
 
 @dataclass(frozen=True)

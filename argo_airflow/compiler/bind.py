@@ -113,8 +113,9 @@ class Frame:
                 bindings.append(Binding(declared.name, text))
             else:
                 bindings.append(Binding(declared.name, None if value is None else self.bind(value), own))
+        inside = Frame(template, {b.name: text for b in bindings if (text := with_default(b)) is not None}, {})
         return tuple(bindings), tuple(
-            self.artifact(artifacts.get(declared.name), declared)
+            (self if declared.name in artifacts else inside).artifact(artifacts.get(declared.name), declared)
             for declared in template.inputs.artifacts
             if declared.name in artifacts or declared.raw
         )

@@ -133,8 +133,11 @@ class _Drawing:
                 )
             elif (own := parameter.value if parameter.value is not None else parameter.default) is not None:
                 parameters[parameter.name] = (own,)
+        inside = Frame(template, parameters, {})
         artifacts = {
-            a.name: outer.artifact(raw.get(a.name), a) for a in template.inputs.artifacts if a.name in raw or a.raw
+            a.name: (outer if a.name in raw else inside).artifact(raw.get(a.name), a)
+            for a in template.inputs.artifacts
+            if a.name in raw or a.raw
         }
         return Frame(template, parameters, artifacts)
 

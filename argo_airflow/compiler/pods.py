@@ -19,7 +19,7 @@ def pod_of(template: Template, spec: WorkflowSpec) -> Pod:
         container=fields,
         source=template.script.source if template.script is not None else None,
         input_artifacts=tuple(
-            InputArtifact(a.name, a.path or "", a.optional, a.mode, _archive(a, None), a.raw.data if a.raw else None)
+            InputArtifact(a.name, a.path or "", a.optional, a.mode, _archive(a, None))
             for a in template.inputs.artifacts
         ),
         output_parameters=tuple(

@@ -156,11 +156,14 @@ def _give_command(container: dict[str, Any], job: contract.Job | None, settings:
     if job is None:
         return
     command, args = container.get("command"), container.get("args")
-    if not command and job.needs_wait:
+    if not job.needs_wait:
+        if job.script:
+            container["args"] = [*(args or ()), contract.SCRIPT]
+        return
+    if not command:
         image = _index(settings.images).find(container["image"])
-        command, args = list(image.entrypoint), list(image.cmd) if args is None else args
-        if not command and args and not image.entrypoint:
-            command, args = args[:1] if args is not container.get("args") else [], args[1:]
+        command = image.entrypoint or (image.cmd if args is None else ())
+        args = image.cmd if image.entrypoint and args is None else args
         if not command:
             raise NodeError(
                 f"template {pod.template}: the outputs of image {container['image']} can only be saved when its command"
@@ -168,7 +171,7 @@ def _give_command(container: dict[str, Any], job: contract.Job | None, settings:
                 " (option [argo] images)"
             )
     try:
-        container["command"] = contract.main_command(command or [], args or [], job)
+        container["command"] = contract.main_command(command, args or [], job)
     except contract.ContractError as error:
         raise NodeError(f"template {pod.template}: {error}") from None
     container.pop("args", None)
@@ -223,18 +226,20 @@ def outcome(pod: Any, report: contract.Report | None) -> None:
     """Judge a pod that has ended, as Argo does (Argo: operator.go:1785-1906).
 
     Raises:
-        NodeFailed: main ended with another exit code than 0.
-        NodeError: init or wait failed, main never ran, or the pod was killed from outside.
+        NodeFailed: main ended with another exit code than 0, or Kubernetes says why it ended the pod.
+        NodeError: init or wait failed, or main never ran.
     """
     status = pod.status
     states = {c.name: c for c in [*(status.init_container_statuses or ()), *(status.container_statuses or ())]}
     init, main, wait = (_terminated(states.get(name)) for name in (INIT, MAIN, WAIT))
+    if status.phase == "Failed" and status.message:  # evicted, deadline exceeded: Argo takes Kubernetes' own word
+        raise NodeFailed(status.message, main.exit_code if main else None)
     if INIT in states and (init is None or init.exit_code):
         raise NodeError(report.error if report and report.error else f"init: {_why(init, pod)}")
     if main is None:
         raise NodeError(_why(None, pod, states.get(MAIN)))
     if main.exit_code:
-        said = (report.message if report else "") or main.message or status.message or ""
+        said = (report.message if report else "") or main.message or ""
         code = f"(exit code {main.exit_code})"
         reason = f"{main.reason} " if main.reason and main.reason not in ("Error", "Completed") else "Error "
         raise NodeFailed(f"main: {reason}{code}" + (f": {said.strip()}" if said else ""), main.exit_code)
