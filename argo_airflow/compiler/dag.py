@@ -7,7 +7,7 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, TaskGroup
 
-from argo_airflow.graph import MAIN, DagGraph, Graph, Node, Work
+from argo_airflow.graph import MAIN, DagGraph, Graph, Node, Pod, Work
 from argo_airflow.runtime import operators
 
 CHILD_TAG = "argo-child"
@@ -58,14 +58,15 @@ class _Tasks:
         self.graph = graph
         self.groups: dict[str, TaskGroup] = {}
         self.made: dict[str, Any] = {}
+        self.pods: dict[int, str] = {}
 
     def add(self) -> None:
         graph = self.graph
         for node in graph.nodes:
             self.made[node.id] = self._task(node)
         for node in graph.nodes:
-            for upstream in node.upstream:
-                self.made[node.id].set_upstream(self.made[upstream])
+            if node.upstream:  # all at once: Airflow looks at the whole DAG at each call
+                self.made[node.id].set_upstream([self.made[upstream] for upstream in node.upstream])
         if graph.on_exit is not None:
             self._exit(graph.on_exit)
 
@@ -76,7 +77,7 @@ class _Tasks:
             task_id=node.id.removeprefix(f"{node.group}.") if node.group else node.id,
             task_group=self._group(node.group),
             trigger_rule=rule,
-            doc_yaml=_document(node),
+            doc_yaml=self._document(node),
         )
         loop = node.loop
         if loop is None or node.kind == "gate":
@@ -99,24 +100,27 @@ class _Tasks:
 
         A leaf beside it carries the workflow's own phase, because what a teardown follows is no leaf for Airflow.
         """
-        task = operators.build(Work(self.graph, node), task_id=node.id, doc_yaml=_document(node))
+        task = operators.build(Work(self.graph, node), task_id=node.id, doc_yaml=self._document(node))
         task.as_teardown(on_failure_fail_dagrun=True)
         main = EmptyOperator(task_id=MAIN, trigger_rule="none_failed")
         for upstream in node.upstream:
             self.made[upstream] >> [task, main]
 
+    def _document(self, node: Node) -> str:
+        """What the UI shows of a task; also what makes a changed node a new DAG version."""
+        lines = "\n".join(node.lines())
+        if node.pod is None:
+            return lines
+        if id(node.pod) not in self.pods:  # nodes of one template share their pod
+            self.pods[id(node.pod)] = _pod(node.pod)
+        return f"{lines}\n{self.pods[id(node.pod)]}"
 
-def _document(node: Node) -> str:
-    """What the UI shows of a task; also what makes a changed node a new DAG version."""
-    return "\n".join(node.lines()) + (f"\n{_pod(node)}" if node.pod is not None else "")
 
-
-def _pod(node: Node) -> str:
+def _pod(pod: Pod) -> str:
     import yaml
 
-    if node.pod is None:
-        return ""
-    fields = {"template": node.pod.template, "container": dict(node.pod.container)}
-    if node.pod.source is not None:
-        fields["source"] = node.pod.source
-    return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
+    fields = {"template": pod.template, "container": dict(pod.container)}
+    if pod.source is not None:
+        fields["source"] = pod.source
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return yaml.dump(fields, Dumper=dumper, sort_keys=False, allow_unicode=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from heapq import heappop, heappush
 
 from argo_airflow.compiler.bind import Frame, Placed, loop_of, needs_phase, with_default
 from argo_airflow.compiler.finish import finish
@@ -27,6 +28,7 @@ from argo_airflow.graph import (
     Graph,
     Loop,
     Node,
+    Pod,
     Ref,
     Text,
     WorkflowInfo,
@@ -62,6 +64,7 @@ class _Drawing:
     def __init__(self, resolved: Resolved) -> None:
         self.resolved = resolved
         self.wanted: list[str] = []
+        self.pods: dict[str, Pod] = {}
         spec, metadata = resolved.workflow.spec, resolved.workflow.metadata
         self.info = WorkflowInfo(
             name=metadata.name or "",
@@ -221,7 +224,7 @@ class _Drawing:
 
     def _loop(self, task: Task, frame: Frame, node: Node, nodes: list[Node]) -> Placed:
         """Add the node, with a gate before it where its list must be computed."""
-        loop = loop_of(task.call, frame)
+        loop, may_omit = loop_of(task.call, frame), node.depends is not None
         if loop is not None:
             whole = node.when if node.when is not None and not _of_item(node.when) else None
             producer = "" if whole is not None else _producer(loop, node, nodes)
@@ -253,7 +256,7 @@ class _Drawing:
             leaves=(node.id,),
             phase=node.id,
             defaults=defaults,
-            may_omit=_omits(node, nodes),
+            may_omit=may_omit,
             looped=loop is not None,
         )
 
@@ -297,7 +300,9 @@ class _Drawing:
         if self.resolved.composite(task.target):
             self.wanted.append(task.target)
             return replace(node, kind="call", call=Call(self._child_id(task.target), task.target))
-        return replace(node, pod=pod_of(template, self.resolved.workflow.spec))
+        if task.target not in self.pods:
+            self.pods[task.target] = pod_of(template, self.resolved.workflow.spec)
+        return replace(node, pod=self.pods[task.target])
 
 
 def _own_call(name: str, template: str, path: str) -> Task:
@@ -307,12 +312,21 @@ def _own_call(name: str, template: str, path: str) -> Task:
 
 def _in_order(tasks: Iterable[Task]) -> list[Task]:
     """Tasks, each after those it waits for; otherwise as written."""
-    waiting, done, order = list(tasks), set[str](), list[Task]()
-    while waiting:
-        ready = next(task for task in waiting if done.issuperset(task.waits_for))
-        waiting.remove(ready)
-        done.add(ready.name)
-        order.append(ready)
+    written = list(tasks)
+    missing = [set(task.waits_for) for task in written]
+    waiting: dict[str, list[int]] = {}
+    for index, names in enumerate(missing):
+        for name in names:
+            waiting.setdefault(name, []).append(index)
+    ready = [index for index, names in enumerate(missing) if not names]
+    order: list[Task] = []
+    while ready:
+        task = written[heappop(ready)]
+        order.append(task)
+        for index in waiting.pop(task.name, ()):
+            missing[index].discard(task.name)
+            if not missing[index]:
+                heappush(ready, index)
     return order
 
 
@@ -346,12 +360,6 @@ def _producer(loop: Loop, node: Node, nodes: list[Node]) -> str:
 
 def _of_item(text: Text) -> bool:
     return any(isinstance(part, Ref) and part.source == "item" for part in text)
-
-
-def _omits(node: Node, nodes: list[Node]) -> bool:
-    if node.depends is not None:
-        return True
-    return any(other.depends is not None and node.id in other.skips for other in nodes)
 
 
 def _leaves(nodes: list[Node]) -> list[str]:
