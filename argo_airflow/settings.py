@@ -1,7 +1,8 @@
 """The ``[argo]`` options, one frozen dataclass.
 
 Each option is read from Airflow's configuration, so ``AIRFLOW__ARGO__NAMESPACE=team-a`` or a section ``[argo]`` in
-``airflow.cfg`` sets it. This module knows neither Airflow nor files: who calls :meth:`Settings.load` hands the section in.
+``airflow.cfg`` sets it. This module knows neither Airflow nor files: who calls :meth:`Settings.load` hands the section
+in.
 """
 
 from __future__ import annotations

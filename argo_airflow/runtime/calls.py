@@ -97,12 +97,10 @@ class CallOperator(BaseOperator):
         """The callee's outputs, evaluated in its run (semantics.md §2.8)."""
         for binding in self.call.parameters:
             try:
-                value: str | None = scope.render(binding.text or ())
+                current.outputs.parameters[binding.name] = scope.render(binding.text or ())
             except UnresolvedVariable:
-                value = binding.default
-                if value is None:
-                    continue  # absent: the consumer's default decides
-            current.outputs.parameters[binding.name] = value
+                if binding.default is not None:  # otherwise absent: the consumer's default decides
+                    current.outputs.parameters[binding.name] = binding.default
         for artifact in self.call.artifacts:
             found = scope.artifact(replace(artifact, optional=True))
             if found is not None:

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from argo_airflow.errors import ArgoAirflowError, NodeError, NodeFailed, UnresolvedVariable
-from argo_airflow.graph import Loop, Node, Ref, Work
+from argo_airflow.graph import Binding, Loop, Node, Work
 from argo_airflow.lang import depends, loops, names
 from argo_airflow.runtime import airflow_runs
 from argo_airflow.runtime.pod import Inputs
@@ -53,14 +53,14 @@ class Outputs:
         """The XCom value."""
         values = {
             "phase": self.phase,
-            "message": self.message,
+            "message": self.message or None,
             "result": self.result,
             "exitCode": self.exit_code,
             "parameters": self.parameters,
             "artifacts": self.artifacts,
             **self.more,
         }
-        return {key: value for key, value in values.items() if value not in (None, "", {})}
+        return {key: value for key, value in values.items() if value is not None and value != {}}
 
 
 @dataclass
@@ -90,20 +90,20 @@ class NodeRun:
 
     def parameters(self) -> dict[str, str]:
         """The values of the input parameters: the argument, else the default (semantics.md §2.9)."""
-        values = {}
-        for binding in self.work.node.parameters:
-            pure = binding.text is not None and len(binding.text) == 1 and isinstance(binding.text[0], Ref)
-            try:
-                values[binding.name] = self.scope.render(binding.text) if binding.text is not None else None
-            except UnresolvedVariable:
-                if not pure or binding.default is None:
-                    raise
-                values[binding.name] = None
-            if values[binding.name] is None:
-                if binding.default is None:
-                    raise NodeError(f"inputs.parameters.{binding.name} was not supplied")
-                values[binding.name] = binding.default
-        return values
+        return {binding.name: self._parameter(binding) for binding in self.work.node.parameters}
+
+    def _parameter(self, binding: Binding) -> str:
+        """The argument; the default where there is none, or where it is one producer's absent output."""
+        try:
+            if binding.text is not None:
+                return self.scope.render(binding.text)
+        except UnresolvedVariable:
+            pure = binding.text is not None and len(binding.text) == 1
+            if not pure or binding.default is None:
+                raise
+        if binding.default is None:
+            raise NodeError(f"inputs.parameters.{binding.name} was not supplied")
+        return binding.default
 
 
 def items_of(loop: Loop, scope: Scope) -> list[str]:

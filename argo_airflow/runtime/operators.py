@@ -210,7 +210,7 @@ class PodOperator(KubernetesPodOperator):
         """KPO's, but looking as :class:`_PodManager` does."""
         return _PodManager(kube_client=self.client, callbacks=self.callbacks)
 
-    def await_pod_completion(self, pod: Any) -> None:
+    def await_pod_completion(self, pod: Any) -> None:  # type: ignore[override]  # KPO's is wrapped by a retry
         """Follow main's log, then the helper's, which ends with its report."""
         super().await_pod_completion(pod)
         current = self.find_pod(pod.metadata.namespace, {})
