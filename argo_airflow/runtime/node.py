@@ -207,6 +207,10 @@ def node_run(
             error.attempt = current.attempt  # type: ignore[attr-defined]
         _publish(ti, replace(current.outputs, phase=error.phase, message=str(error)), started)
         raise
+    except Exception as error:  # Airflow tries again; where it gives up, this is what is known
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        _publish(ti, replace(current.outputs, phase="Error", message=message[:1000]), started)
+        raise
     _publish(ti, current.outputs, started)
 
 

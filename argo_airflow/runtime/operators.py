@@ -212,6 +212,9 @@ class PodOperator(KubernetesPodOperator):
 
     def await_pod_completion(self, pod: Any) -> None:  # type: ignore[override]  # KPO's is wrapped by a retry
         """Follow main's log, then the helper's, which ends with its report."""
+        current = self.find_pod(pod.metadata.namespace, {})
+        if current is not None and pods.failed_in_init(current):
+            return  # main has no log, which KPO would take for trouble of the API server
         super().await_pod_completion(pod)
         current = self.find_pod(pod.metadata.namespace, {})
         if current is not None and not pods.never_ran(current):

@@ -263,6 +263,14 @@ def never_ran(pod: Any) -> bool:
     return ended is not None and ended.reason in ("StartError", "ContainerCannotRun")
 
 
+def failed_in_init(pod: Any) -> bool:
+    """Whether an init container failed, so that no other container was ever started."""
+    return has_ended(pod) and any(
+        (ended := _terminated(status)) is not None and ended.exit_code
+        for status in pod.status.init_container_statuses or ()
+    )
+
+
 def exit_code(pod: Any) -> int | None:
     """Exit code of the main container, None if it did not end."""
     status = next((c for c in pod.status.container_statuses or () if c.name == MAIN), None)
