@@ -115,6 +115,19 @@ class Run:
         return "\n".join(lines)
 
 
+UNPUBLISHED = {"upstream_failed": "Omitted", "skipped": "Skipped"}
+"""Argo's phase of a task that Airflow settled by itself, without a process."""
+
+
+def phases(run: Run) -> dict[str, list[str]]:
+    """The phases of the nodes, by name."""
+    found: dict[str, list[str]] = {}
+    for task in sorted(run.tasks, key=lambda task: task.raw["map_index"]):
+        if not task.name.startswith("_"):
+            found.setdefault(task.name, []).append(task.outputs.get("phase") or UNPUBLISHED.get(task.state, task.state))
+    return found
+
+
 class Airflow:
     """The Airflow of a running stack (``argo_airflow.stack.stack.Stack``)."""
 
@@ -207,4 +220,4 @@ class Airflow:
         assert not self.stack.failure, f"the stack failed: {self.stack.failure}"
 
 
-__all__ = ["Airflow", "AirflowApiError", "Run", "Stalled", "TaskInstance"]
+__all__ = ["Airflow", "AirflowApiError", "Run", "Stalled", "TaskInstance", "phases"]

@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from airflow_api import phases
 
 WORKFLOWS = Path(__file__).with_name("workflows")
 WITH_WITNESS = ("retry-third-time", "retry-exhausted", "retry-not-on-error", "retry-steps")
@@ -47,19 +48,6 @@ def ended(airflow, started):
         return run
 
     return wait
-
-
-UNPUBLISHED = {"upstream_failed": "Omitted", "skipped": "Skipped"}
-"""Argo's phase of a task that Airflow settled by itself, without a process."""
-
-
-def phases(run) -> dict[str, list[str]]:
-    """The phases of the nodes, by name."""
-    found: dict[str, list[str]] = {}
-    for task in sorted(run.tasks, key=lambda task: task.raw["map_index"]):
-        if not task.name.startswith("_"):
-            found.setdefault(task.name, []).append(task.outputs.get("phase") or UNPUBLISHED.get(task.state, task.state))
-    return found
 
 
 def said(run, name: str) -> list[str]:
