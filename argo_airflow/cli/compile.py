@@ -52,5 +52,5 @@ def _show(invalid: InvalidWorkflow, content: bytes) -> None:
 
 def _listed(dag: DagGraph) -> str:
     """The DAG's id and under it those of its tasks, as Airflow has them."""
-    ids = [*dag.by_id, *([MAIN] if dag.on_exit and dag.leaves else [])]
+    ids = [*dag.by_id, *([MAIN] if dag.on_exit else [])]
     return "\n".join([dag.dag_id, *(f"  {task_id}" for task_id in ids), ""])

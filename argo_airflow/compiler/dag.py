@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -107,7 +109,7 @@ class _Tasks:
             self.made[upstream] >> [task, main]
 
     def _document(self, node: Node) -> str:
-        """What the UI shows of a task; also what makes a changed node a new DAG version."""
+        """What the UI shows of a task; also what makes a changed node a new DAG version, so all of it is here."""
         lines = "\n".join(node.lines())
         if node.pod is None:
             return lines
@@ -119,8 +121,6 @@ class _Tasks:
 def _pod(pod: Pod) -> str:
     import yaml
 
-    fields = {"template": pod.template, "container": dict(pod.container)}
-    if pod.source is not None:
-        fields["source"] = pod.source
+    fields = json.loads(json.dumps({name: value for name, value in asdict(pod).items() if value}))
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     return yaml.dump(fields, Dumper=dumper, sort_keys=False, allow_unicode=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from graphlib import TopologicalSorter
 
 from argo_airflow.errors import NodeError, NodeFailed
 
@@ -22,18 +23,13 @@ def conclude(tasks: Mapping[str, tuple[str, ...]], phases: Mapping[str, str], *,
     """
     waited = {before for befores in tasks.values() for before in befores}
     branch: dict[str, str] = {}
-
-    def assess(name: str) -> str:
-        if name not in branch:
-            inherited = [assess(before) for before in tasks[name]]
-            own = phases[name]
-            branch[name] = own if own in COMPLETED else _worst(inherited)
-        return branch[name]
-
+    for name in TopologicalSorter(tasks).static_order():
+        own = phases[name]
+        branch[name] = own if own in COMPLETED else _worst([branch[before] for before in tasks[name]])
     for name in sorted(set(tasks) - waited):
-        if assess(name) == "Error" and not steps:
+        if branch[name] == "Error" and not steps:
             raise NodeError(f"task '{name}' ended in phase {phases[name]}")
-        if assess(name) in ("Failed", "Error"):
+        if branch[name] in ("Failed", "Error"):
             raise NodeFailed(f"task '{name}' ended in phase {phases[name]}")
 
 
