@@ -161,17 +161,22 @@ class PodOperator(KubernetesPodOperator):
 
         KPO would delete a pod that ended while no worker looked, and run the step twice.
         """
+        namespace = pod_request_obj.metadata.namespace
+        look = context["ti"].try_number > 1  # KPO would try for 15 s to create what is there already
         while True:
-            try:
-                return self.pod_manager.create_pod(pod_request_obj)
-            except ApiException as error:
-                if error.status != 409:
-                    raise NodeError(f"pod {self.name} cannot be created: {_reason(error)}") from error
-            found = self.find_pod(pod_request_obj.metadata.namespace, context)
-            if found is not None and found.metadata.deletion_timestamp is None:
+            found = self.find_pod(namespace, context) if look else None
+            if found is None:
+                try:
+                    return self.pod_manager.create_pod(pod_request_obj)
+                except ApiException as error:
+                    if error.status != 409:
+                        raise NodeError(f"pod {self.name} cannot be created: {_reason(error)}") from error
+                look = True
+            elif found.metadata.deletion_timestamp is None:
                 self.log.info("Taking up pod %s, which an earlier try started", found.metadata.name)
                 return found
-            time.sleep(_POLL_SECONDS[1])  # the pod of an earlier attempt is still going
+            else:
+                time.sleep(_POLL_SECONDS[1])  # the pod of an earlier attempt is still going
 
     def find_pod(self, namespace: str, context: Any, *, exclude_checked: bool = True) -> Any:  # noqa: ARG002
         """This node's pod by its name, which tells more exactly than KPO's labels."""
