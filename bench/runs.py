@@ -88,9 +88,11 @@ def wait_for_dag(stack: Stack, dag_id: str) -> None:
 
 def _processors(stack: Stack) -> dict[str, float]:
     """Processor seconds so far, taken when no task process is left: each counts when its worker has waited for it."""
-    pids = stack.pids()
+    pids, since = stack.pids(), time.monotonic()
     while (scheduler := cpu.tree(pids["scheduler"])).depth > 1:
         _lives(stack)
+        if time.monotonic() - since > STALLED_SECONDS:
+            raise BenchError("a task process does not end")
         time.sleep(0.1)
     server = cpu.tree(pids["api-server"])
     return {
