@@ -12,6 +12,8 @@ from typing import Any
 from argo_airflow.stack.client import AirflowApiError, AirflowClient, segment
 
 DONE = {"success", "failed"}
+PROGRESS_SECONDS = 10
+"""How often to look whether anything changes: each look is work for the Airflow under test."""
 STALLED_SECONDS = 240
 """Not a limit of how long a workflow may take, but of how long nothing at all may change in it."""
 
@@ -168,14 +170,15 @@ class Airflow:
         Raises:
             Stalled: neither it nor any run of its child DAGs changed for a long time.
         """
-        before, since = None, time.monotonic()
+        before, since, looked = None, time.monotonic(), 0.0
         while (state := run.state) not in DONE:
             self._stack_lives()
-            now = self._progress(run)
-            if now != before:
-                before, since = now, time.monotonic()
-            elif time.monotonic() - since > STALLED_SECONDS:
-                raise Stalled(run.trouble())
+            if time.monotonic() - looked > PROGRESS_SECONDS:
+                looked = time.monotonic()
+                if (now := self._progress(run)) != before:
+                    before, since = now, looked
+                elif looked - since > STALLED_SECONDS:
+                    raise Stalled(run.trouble())
             time.sleep(0.5)
         return state
 
