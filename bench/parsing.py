@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,9 @@ def _round(folder: Path, seconds: dict[str, list[float]]) -> None:
     """Parse and serialize each file once, ours and theirs in turn."""
     for shape, files in SHAPES.items():
         for who, name in zip(("ours", "theirs"), files, strict=True):
-            parsed, taken = _clocked(lambda file=folder / name: _import(file))
+            parsed, taken = _clocked(partial(_import, folder / name))
             seconds.setdefault(f"{shape} {who} parse", []).append(taken)
-            _, taken = _clocked(lambda dag=parsed: _serialize(dag))
+            _, taken = _clocked(partial(_serialize, parsed))
             seconds.setdefault(f"{shape} {who} serialize", []).append(taken)
 
 
@@ -89,11 +90,9 @@ def _import(file: Path) -> Any:
     """The one DAG of a file, by the importer that Airflow has for it."""
     from airflow.dag_processing.importers import get_importer_registry
 
-    found = (
-        get_importer_registry()
-        .get_importer(str(file))
-        .import_file(str(file), bundle_path=file.parent, bundle_name="bench", safe_mode=False)
-    )
+    importer = get_importer_registry().get_importer(str(file))
+    assert importer is not None
+    found = importer.import_file(str(file), bundle_path=file.parent, bundle_name="bench", safe_mode=False)
     if found.errors or len(found.dags) != 1:
         sys.exit(f"{file}: {len(found.dags)} DAGs, errors: {found.errors}")
     return found.dags[0]

@@ -74,7 +74,7 @@ def fork_inheritance(on: Samples, off: Samples) -> list[Figure]:
     return [
         figure
         for what, ours, theirs in rows
-        for figure in (*_pair(what, on, ours, off, ours, "off"), *_pair(what, on, ours, off, theirs, PLAIN))
+        for figure in (*_pair(what, on, ours, off, ours, "preimport off"), *_pair(what, on, ours, off, theirs, PLAIN))
     ]
 
 
