@@ -35,7 +35,7 @@ AT_RUN = (
     "bad-secret",
     "bad-exit",
 )
-HELD = ("bad-deleted-artifact", "bad-deleted-pod", "bad-killed-process")
+HELD = ("bad-deleted-artifact", "bad-deleted-pod", "bad-killed-process", "lost-worker")
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +189,23 @@ def test_a_container_that_is_killed(failed, witness):
     outputs = failed("bad-killed-process", "hold")
     assert (outputs["phase"], outputs["exitCode"]) == ("Failed", 137)
     assert "exit code 137" in outputs["message"]
+
+
+def test_a_killed_worker_costs_nothing(airflow, started, witness):
+    """Argo's controller rides out its own end; here Airflow's next try takes up the same pod."""
+    witness.held("lost-worker")
+    run = started["lost-worker"]
+    os.kill(run.task("hold").raw["pid"], signal.SIGKILL)
+
+    def again() -> bool:
+        raw = run.task("hold").raw
+        return raw["try_number"] == 2 and raw["state"] == "running"
+
+    airflow.until(again, lambda: "the second try of the killed task")
+    witness.release("lost-worker")
+    assert airflow.wait(run) == "success", airflow.trouble(run)
+    assert "released" in run.task("hold").log
+    assert witness.count("lost-worker") == 1
 
 
 def commands():
