@@ -113,7 +113,8 @@ class Frame:
                 bindings.append(Binding(declared.name, text))
             else:
                 bindings.append(Binding(declared.name, None if value is None else self.bind(value), own))
-        inside = Frame(template, {b.name: text for b in bindings if (text := with_default(b)) is not None}, {})
+        own_inputs = {b.name: bound for b in bindings if (bound := with_default(b)) is not None}
+        inside = Frame(template, own_inputs, {})
         return tuple(bindings), tuple(
             (self if declared.name in artifacts else inside).artifact(artifacts.get(declared.name), declared)
             for declared in template.inputs.artifacts
