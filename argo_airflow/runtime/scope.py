@@ -12,6 +12,7 @@ from typing import Any
 from argo_airflow.errors import NodeError, UnresolvedVariable
 from argo_airflow.graph import ArtifactBinding, DagGraph, Node, Ref, Text
 from argo_airflow.lang import loops, names, outputs, phases, when
+from argo_airflow.lang.substitute import substitute
 from argo_airflow.runtime import airflow_runs
 
 OUTPUTS = "outputs"
@@ -107,15 +108,16 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 
-def _workflow_variables(dag: DagGraph, name: str, parameters: dict[str, str], dag_run: Any) -> dict[str, str]:
-    """``workflow.*`` (semantics.md §2.2), fixed for the whole run."""
+def _workflow_variables(dag: DagGraph, name: str, given: dict[str, str], dag_run: Any) -> dict[str, str]:
+    """``workflow.*`` (semantics.md §2.2), fixed for the whole run.
+
+    A workflow parameter may itself use the others (Argo: operator.go:4694-4716, the spec's own substitution).
+    """
     created: datetime = (dag_run.run_after or dag_run.start_date or datetime.now(UTC)).astimezone(UTC)
     info = dag.workflow
     stamp = created.strftime("%Y-%m-%dT%H:%M:%SZ")
-    listed = json.dumps([{"name": key, "value": value} for key, value in parameters.items()], separators=(",", ":"))
     uid = hashlib.sha256(f"{dag.dag_id}/{dag_run.run_id}".encode()).hexdigest()
-    labels, annotations = json.dumps(dict(info.labels)), json.dumps(dict(info.annotations))
-    return {
+    fixed = {
         "name": name,
         "namespace": info.namespace or "default",
         "uid": f"{uid[:8]}-{uid[8:12]}-{uid[12:16]}-{uid[16:20]}-{uid[20:32]}",
@@ -126,16 +128,19 @@ def _workflow_variables(dag: DagGraph, name: str, parameters: dict[str, str], da
         "creationTimestamp.s": str(int(created.timestamp())),
         "creationTimestamp.L": f"{created.microsecond // 1000:03d}",
         **{f"creationTimestamp.{letter}": created.strftime(f"%{letter}") for letter in _STRFTIME},
-        "parameters": listed,
-        "parameters.json": listed,
-        **{f"parameters.{key}": value for key, value in parameters.items()},
-        "labels": labels,
-        "labels.json": labels,
-        **{f"labels.{key}": value for key, value in info.labels.items()},
-        "annotations": annotations,
-        "annotations.json": annotations,
-        **{f"annotations.{key}": value for key, value in info.annotations.items()},
+        **_listed("labels", info.labels, json.dumps(dict(info.labels))),
+        **_listed("annotations", info.annotations, json.dumps(dict(info.annotations))),
     }
+    known = {f"workflow.{key}": value for key, value in fixed.items()}
+    known |= {f"workflow.parameters.{key}": value for key, value in given.items()}
+    parameters = {key: substitute(value, known.get) for key, value in given.items()}
+    objects = [{"name": key, "value": value} for key, value in parameters.items()]
+    return fixed | _listed("parameters", parameters, json.dumps(objects, separators=(",", ":")))
+
+
+def _listed(kind: str, values: Mapping[str, str], together: str) -> dict[str, str]:
+    """Each value by its name, and all of them together as Argo's JSON."""
+    return {kind: together, f"{kind}.json": together} | {f"{kind}.{key}": value for key, value in values.items()}
 
 
 class Scope:
