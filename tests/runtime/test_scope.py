@@ -168,6 +168,21 @@ def test_workflow_variables() -> None:
     assert again == run, "every task of a run must agree"
 
 
+def test_workflow_parameters_may_use_workflow_variables_but_are_not_scanned_again() -> None:
+    """Argo: operator.go:4694-4716, the spec is substituted once with the globals."""
+    parameters = "  arguments: {parameters: [{name: a, value: x}, {name: b, value: y}, {name: c, value: z}]}\n"
+    main = "  - {name: main, container: {image: i, command: [c]}}\n"
+    given = {
+        "a": "{{workflow.name}}/{{ workflow.parameters.b }}",
+        "b": "{{workflow.name}}",
+        "c": "{{other}} {{pod.name}}",
+    }
+    workflow = Run.of(dag(main, parameters), context(TaskInstance("main"), **given)).workflow
+    assert workflow["parameters.a"] == "wf/{{workflow.name}}"
+    assert workflow["parameters.b"] == "wf"
+    assert workflow["parameters.c"] == "{{other}} {{pod.name}}"
+
+
 def test_child_run_started_by_hand() -> None:
     child = dag("  - {name: main, steps: [[{name: a, template: main}]]}\n", index=1)
     with pytest.raises(NodeError, match=r"wf\.main is part of a workflow"):
