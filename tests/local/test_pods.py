@@ -48,7 +48,8 @@ def test_the_home_is_hidden(server: Server) -> None:
     server.running(other)
     assert list((server.home / "pods").iterdir())
     _, log = server.run(
-        f"find {server.home} -mindepth 1 2>&1; find / -name kubeconfig -path '*{server.home.parent.name}*' 2>/dev/null; echo end"
+        f"find {server.home} -mindepth 1 2>&1;"
+        f" find / -name kubeconfig -path '*{server.home.parent.name}*' 2>/dev/null; echo end"
     )
     server.core.delete_namespaced_pod(other, "default", grace_period_seconds=0)
     assert [line for line in log.splitlines() if "No such file" not in line] == ["end"]
