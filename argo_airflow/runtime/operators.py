@@ -18,6 +18,7 @@ from argo_airflow.errors import NodeError
 from argo_airflow.graph import Loop, Work
 from argo_airflow.helper import contract
 from argo_airflow.lang import phases
+from argo_airflow.runtime import airflow_runs
 from argo_airflow.runtime import pod as pods
 from argo_airflow.runtime.node import NodeRun, NotStarted, items_of, json_item, label, list_of, node_run, settings
 from argo_airflow.runtime.retry import NodeRetry, retries
@@ -287,7 +288,17 @@ class GateOperator(BaseOperator):
                 loop = self.work.node.loop
                 return None if loop is None else items_of(loop, current.scope)
         except AirflowSkipException as skipped:
-            raise DownstreamTasksSkipped(tasks=[(task_id, -1) for task_id in self.work.node.skips]) from skipped
+            raise DownstreamTasksSkipped(tasks=self._skipped(context["ti"])) from skipped
+
+    def _skipped(self, ti: Any) -> list[tuple[str, int]]:
+        """The tasks to skip, by map index: Airflow draws a literal list's items when the run begins.
+
+        The items of other lists are there already where the run has been cleared.
+        """
+        skips, by_id = self.work.node.skips, self.work.dag.by_id
+        drawn = airflow_runs.task_states(ti.dag_id, ti.run_id, [one for one in skips if by_id[one].loop is not None])
+        there = {task_id: [i for i in by_index if by_index[i] != "removed"] for task_id, by_index in drawn.items()}
+        return [(task_id, index) for task_id in skips for index in there.get(task_id) or (-1,)]
 
 
 class EndOperator(BaseOperator):

@@ -79,7 +79,18 @@ def test_gate_lets_the_group_run() -> None:
     assert ti.published["phase"] == "Succeeded"
 
 
-def test_gate_makes_the_list_unless_when_says_no() -> None:
+def test_gate_skips_the_items_of_a_literal_list(supervisor) -> None:
+    """Airflow has drawn them when the run began (models/dagrun.py, _create_tasks): -1 would name no task."""
+    group = "  - {name: group, steps: [[{name: x, template: leaf, withItems: [1, 2]}], [{name: z, template: leaf}]]}\n"
+    graph = dag(STEPS.replace("WHEN", "when: '1 == 2'") + group)
+    gate = operators.build(Work(graph, graph.by_id["g._when"]), task_id="g._when")
+    supervisor.states |= {("wf", "run", "g.x", 0): "None", ("wf", "run", "g.x", 1): "None"}
+    with pytest.raises(DownstreamTasksSkipped) as skipped:
+        gate.execute(context(TaskInstance("g._when")))
+    assert skipped.value.tasks == [("g.x", 0), ("g.x", 1), ("g.z", -1)]
+
+
+def test_gate_makes_the_list_unless_when_says_no(supervisor) -> None:  # noqa: ARG001
     """A list that cannot be made is no fault where ``when`` is false (semantics.md §2.7)."""
     head = "  arguments: {parameters: [{name: list, value: no list}, {name: go, value: 'no'}]}\n"
     when = "when: '{{workflow.parameters.go}} == yes'"
