@@ -10,6 +10,9 @@ _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _PREFIX = 242
 """Longest prefix of a pod name (Argo: workflow/util/pod_name.go:50-79)."""
 
+_GENERATED = 58
+"""Longest prefix of a generated name (Kubernetes: apiserver/pkg/storage/names); with its suffix it fits a label."""
+
 
 def fnv32a(text: str) -> int:
     """The 32-bit FNV-1a hash of the text's UTF-8."""
@@ -24,12 +27,15 @@ def node_id(workflow: str, node_name: str) -> str:
     return workflow if node_name == workflow else f"{workflow}-{fnv32a(node_name)}"
 
 
-def pod_name(workflow: str, template: str, node_name: str) -> str:
-    """Argo's pod name (version 2): workflow, template and the node's hash; the root pod has the workflow's name."""
-    if node_name == workflow:
+def pod_name(workflow: str, template: str, node_name: str, run: str = "") -> str:
+    """Argo's pod name (version 2): workflow, template and the node's hash; the root pod has the workflow's name.
+
+    ``run`` is what tells runs of a workflow with a fixed name apart: Argo runs it once, Airflow as often as one likes.
+    """
+    if node_name == workflow and not run:
         return workflow
     prefix = f"{workflow}-{template}" if template else workflow
-    return f"{prefix[:_PREFIX]}-{fnv32a(node_name)}"
+    return f"{prefix[:_PREFIX]}-{fnv32a(run + node_name)}"
 
 
 class Named(Protocol):
@@ -43,7 +49,7 @@ class Named(Protocol):
 
 
 def workflow_name(metadata: Named, seed: str) -> str:
-    """``metadata.name``, else ``generateName`` and five characters that ``seed`` decides."""
+    """``metadata.name``, else ``generateName``, cut as Kubernetes does, and five characters that ``seed`` decides."""
     if metadata.name:
         return metadata.name
     number = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8])
@@ -51,4 +57,4 @@ def workflow_name(metadata: Named, seed: str) -> str:
     for _ in range(5):
         number, digit = divmod(number, len(_ALPHABET))
         suffix += _ALPHABET[digit]
-    return f"{metadata.generate_name}{suffix}"
+    return f"{metadata.generate_name[:_GENERATED]}{suffix}"

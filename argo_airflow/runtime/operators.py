@@ -102,7 +102,13 @@ class PodOperator(KubernetesPodOperator):
     def _run(self, context: Any, go: Any, *, resumed: bool = False) -> Any:
         with node_run(self.work, context, self.item, decided=resumed) as current:
             self.bound = pods.bind(
-                self.work.node, current.inputs(), current.run, settings(), name=current.name, suffix=current.pod_suffix
+                self.work.node,
+                current.inputs(),
+                current.run,
+                settings(),
+                name=current.name,
+                suffix=current.pod_suffix,
+                fixed=bool(self.work.dag.workflow.name),
             )
             current.outputs.more["podName"] = self.bound.name
             self.name = self.bound.name
@@ -173,11 +179,13 @@ class PodOperator(KubernetesPodOperator):
                     if error.status != 409:
                         raise NodeError(f"pod {self.name} cannot be created: {_reason(error)}") from error
                 look = True
-            elif found.metadata.deletion_timestamp is None:
+            elif found.metadata.deletion_timestamp is not None:
+                time.sleep(_POLL_SECONDS[1])  # the pod of an earlier attempt is still going
+            elif _same_task(found, pod_request_obj):
                 self.log.info("Taking up pod %s, which an earlier try started", found.metadata.name)
                 return found
             else:
-                time.sleep(_POLL_SECONDS[1])  # the pod of an earlier attempt is still going
+                raise NodeError(f"pod {self.name} exists already and belongs to another task")
 
     def find_pod(self, namespace: str, context: Any, *, exclude_checked: bool = True) -> Any:  # noqa: ARG002
         """This node's pod by its name, which tells more exactly than KPO's labels."""
@@ -256,6 +264,13 @@ class PodOperator(KubernetesPodOperator):
             if self.report is None:
                 self.report = self._read_report(ended, follow=False)
             self.ended = ended
+
+
+def _same_task(pod: Any, other: Any) -> bool:
+    """Whether two pods are of the same task instance: names end in a hash, which may be another node's too."""
+    keys = ("dag_id", "run_id", "task_id", "map_index")
+    one, two = pod.metadata.labels or {}, other.metadata.labels or {}
+    return all(one.get(key) == two.get(key) for key in keys)
 
 
 def _reason(error: Any) -> str:

@@ -46,10 +46,13 @@ class BoundPod:
     """Output parameters that are literal values."""
 
 
-def bind(node: Node, inputs: Inputs, run: Run, settings: Settings, *, name: str, suffix: str) -> BoundPod:
+def bind(
+    node: Node, inputs: Inputs, run: Run, settings: Settings, *, name: str, suffix: str, fixed: bool = False
+) -> BoundPod:
     """Build the pod of ``node``.
 
-    ``name`` is the node's full Argo name; ``suffix`` is what a retry adds to it (``(1)``).
+    ``name`` is the node's full Argo name; ``suffix`` is what a retry adds to it (``(1)``); ``fixed`` says that all runs
+    of the workflow have the same name, and their pods and artifacts must not.
 
     Raises:
         NodeError: the pod cannot be built (no command known, too much content).
@@ -58,7 +61,7 @@ def bind(node: Node, inputs: Inputs, run: Run, settings: Settings, *, name: str,
     if pod is None:
         raise TypeError(f"node {node.id} has no pod")
     workflow = run.workflow["name"]
-    pod_name = names.pod_name(workflow, pod.template, name + suffix)
+    pod_name = names.pod_name(workflow, pod.template, name + suffix, run.workflow["uid"] if fixed else "")
     lookup = _lookup(pod, inputs, run, {"node.name": name, "pod.name": pod_name, **_own_name(node, name, run)})
     container = _substituted(dict(pod.container), lookup)
     job = _job(node, pod, inputs, workflow, pod_name, settings, lookup)

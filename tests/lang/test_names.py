@@ -25,6 +25,17 @@ def test_pod_name() -> None:
     assert names.pod_name("wf", "main", "foobar") == f"wf-main-{0xBF9CF968}"
 
 
+def test_pods_of_runs_that_share_a_name_differ() -> None:
+    for node in ("wf", "wf[0].a"):
+        assert len({names.pod_name("wf", "main", node, run) for run in ("1", "2", "")}) == 3
+
+
+def test_a_generated_name_fits_a_label() -> None:
+    """Kubernetes cuts the prefix at 58 and adds five characters (apiserver/pkg/storage/names)."""
+    name = names.workflow_name(ObjectMeta(generate_name="x" * 100), "seed")
+    assert (name[:58], len(name)) == ("x" * 58, 63)
+
+
 @given(st.text("abc-", max_size=300), st.text("abc-", max_size=300), st.text())
 def test_a_pod_name_fits_kubernetes(workflow: str, template: str, node: str) -> None:
     name = names.pod_name(f"w{workflow}"[:63], template, node)
