@@ -5,13 +5,15 @@ parse → validate → resolve → plan → dag
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from argo_airflow.compiler.parse import Document
 from argo_airflow.compiler.plan import plan
 from argo_airflow.compiler.resolve import resolve
 from argo_airflow.compiler.validate import check
-from argo_airflow.errors import InvalidWorkflow
+from argo_airflow.errors import Diagnostic, InvalidWorkflow
 from argo_airflow.graph import Graph
 
 if TYPE_CHECKING:
@@ -27,7 +29,24 @@ def graphs(text: str | bytes, file: str) -> list[Graph]:
     documents, found = check(text, file)
     if any(diagnostic.severity == "error" for diagnostic in found):
         raise InvalidWorkflow(found)
-    return [plan(resolve(document.workflow)) for document in documents]
+    planned = [plan(resolve(document.workflow)) for document in documents]
+    if twins := list(_twins(documents, planned)):
+        raise InvalidWorkflow([*found, *twins])
+    return planned
+
+
+def _twins(documents: Iterable[Document], planned: Iterable[Graph]) -> Iterator[Diagnostic]:
+    """DAGs that two documents of the file would both have; Airflow would keep the last and say nothing."""
+    homes: dict[str, Document] = {}
+    for document, graph in zip(documents, planned, strict=True):
+        for dag in graph.dags:
+            home = homes.setdefault(dag.dag_id, document)
+            if home is not document:
+                line = home.position(("metadata",)).line
+                message = f"the workflow on line {line} has a DAG {dag.dag_id} already"
+                hint = "give one of the workflows another metadata.name"
+                yield Diagnostic(document.position(("metadata",)), "duplicate-dag", message, "metadata", hint)
+                break
 
 
 def dags(path: str, *, text: str | bytes | None = None, root: str | None = None) -> list[DAG]:

@@ -199,10 +199,17 @@ def loop_of(call: WorkflowStep | DAGTask, frame: Frame) -> Loop | None:
     if call.with_sequence is not None:
         fields = call.with_sequence.model_dump(exclude_none=True)
         texts = tuple((name, frame.bind(value)) for name, value in fields.items())
-        if not any(_has_refs(text) for _, text in texts):
-            return Loop(items=tuple(loops.sequence(**{name: "".join(map(str, text)) for name, text in texts})))
-        return Loop(sequence=texts)
+        literal = None if any(_has_refs(text) for _, text in texts) else _literal_sequence(texts)
+        return Loop(sequence=texts) if literal is None else Loop(items=tuple(literal))
     return None
+
+
+def _literal_sequence(texts: Iterable[tuple[str, Text]]) -> list[str] | None:
+    """The items of a sequence without references; None if they cannot be made: then the node fails when it runs."""
+    try:
+        return loops.sequence(**{name: "".join(map(str, text)) for name, text in texts})
+    except loops.LoopError:
+        return None
 
 
 def _bind_item(item: Any, frame: Frame) -> Any:

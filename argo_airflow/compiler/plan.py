@@ -8,6 +8,7 @@ child DAG and the caller gets a call node. ``compiler.bind`` turns the tags of a
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 from heapq import heappop, heappush
@@ -38,12 +39,14 @@ from argo_airflow.spec import Template, WorkflowStep
 
 _LARGEST_GROUP = 1000
 """Most tasks that a call is drawn inline with: templates that call each other twice would double at every level."""
+_LONGEST_ID = 250
+"""Characters of a DAG's or task's id that Airflow takes."""
 
 
 def dag_id(resolved: Resolved) -> str:
     """The workflow's DAG id: ``metadata.name``, or ``generateName`` without its dash."""
     metadata = resolved.workflow.metadata
-    return metadata.name or (metadata.generate_name or "").rstrip("-.")
+    return _short(metadata.name or (metadata.generate_name or "").rstrip("-."))
 
 
 def plan(resolved: Resolved) -> Graph:
@@ -120,7 +123,7 @@ class _Drawing:
         )
 
     def _child_id(self, name: str) -> str:
-        return f"{dag_id(self.resolved)}.{name}"
+        return _short(f"{dag_id(self.resolved)}.{name}")
 
     def _argument_frame(self, template: Template) -> Frame:
         """Entrypoint and exit handler get the workflow's arguments by name (semantics.md §2.9)."""
@@ -162,8 +165,11 @@ class _Drawing:
         retried = self.resolved.templates[name].retry_strategy is not None
         return self.resolved.composite(name) and not self.resolved.recursive(name) and not retried
 
-    def _inline(self, task: Task) -> bool:
-        return not _looped(task) and self._drawable(task.target) and self.resolved.size(task.target) <= _LARGEST_GROUP
+    def _inline(self, task: Task, group: str) -> bool:
+        if _looped(task) or not self._drawable(task.target) or self.resolved.size(task.target) > _LARGEST_GROUP:
+            return False
+        inner = max((len(one.name) for one in self.resolved.tasks[task.target]), default=0)
+        return len(f"{group}.{ITEMS}") + inner <= _LONGEST_ID
 
     def _draw(self, name: str, frame: Frame, nodes: list[Node]) -> tuple[str, ...]:
         """Draw all tasks of composite ``name``; returns the task ids to wait for."""
@@ -194,7 +200,7 @@ class _Drawing:
     def _place(self, task: Task, frame: Frame, nodes: list[Node]) -> Placed:
         template = self.resolved.templates[task.target]
         upstream, depends, siblings = _dependency(task, frame)
-        if self._inline(task):
+        if self._inline(task, frame.task_id(task.name)):
             if task.call.when is None and depends is None:
                 return self._group(task, frame, nodes, upstream)
             gate = Node(
@@ -303,6 +309,14 @@ class _Drawing:
         if task.target not in self.pods:
             self.pods[task.target] = pod_of(template, self.resolved.workflow.spec)
         return replace(node, pod=self.pods[task.target])
+
+
+def _short(name: str) -> str:
+    """An id that Airflow takes, and that is no other's."""
+    if len(name) <= _LONGEST_ID:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return f"{name[: _LONGEST_ID - 13]}-{digest}"
 
 
 def _own_call(name: str, template: str, path: str) -> Task:

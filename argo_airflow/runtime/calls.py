@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator
 from argo_airflow.errors import NodeError, NodeFailed, UnresolvedVariable
 from argo_airflow.graph import Call, Work
 from argo_airflow.runtime import airflow_runs
-from argo_airflow.runtime.node import NodeRun, label, node_run, settings
+from argo_airflow.runtime.node import NodeRun, node_run, settings, shown_label
 from argo_airflow.runtime.scope import Run, Scope, caller
 from argo_airflow.runtime.triggers import FollowRunsTrigger
 
@@ -36,7 +36,7 @@ class CallOperator(BaseOperator):
 
     def argo_label(self, map_index: int) -> str:
         """Argo's name of the item, for Airflow's ``map_index_template``."""
-        return label(self.work, self.item, map_index)
+        return shown_label(self.work, self.item, map_index)
 
     def execute(self, context: Any) -> None:
         """Start the child run, or find the one that an earlier try started.

@@ -21,6 +21,7 @@ from argo_airflow.settings import Settings
 _BAD_LIST = "!"
 """First character of the one item that stands for a list that could not be made; no JSON starts with it."""
 _ATTEMPT = "argo_attempt"
+_LONGEST_LABEL = 250
 
 
 class Skipped(Exception):
@@ -163,6 +164,12 @@ def label(work: Work, item: str | None, map_index: int) -> str:
         return work.node.name
     value = None if item.startswith(_BAD_LIST) else item_value(item)
     return loops.item_name(work.node.name, map_index, value)
+
+
+def shown_label(work: Work, item: str | None, map_index: int) -> str:
+    """The same for Airflow's UI; its column takes no more (models/taskinstance.py, ``rendered_map_index``)."""
+    text = label(work, item, map_index).replace("\0", "")
+    return text if len(text) <= _LONGEST_LABEL else text[: _LONGEST_LABEL - 1] + "…"
 
 
 @contextmanager

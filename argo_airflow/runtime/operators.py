@@ -20,7 +20,7 @@ from argo_airflow.helper import contract
 from argo_airflow.lang import phases
 from argo_airflow.runtime import airflow_runs
 from argo_airflow.runtime import pod as pods
-from argo_airflow.runtime.node import NodeRun, NotStarted, items_of, json_item, label, list_of, node_run, settings
+from argo_airflow.runtime.node import NodeRun, NotStarted, items_of, json_item, list_of, node_run, settings, shown_label
 from argo_airflow.runtime.retry import NodeRetry, retries
 from argo_airflow.runtime.scope import Scope
 
@@ -89,7 +89,7 @@ class PodOperator(KubernetesPodOperator):
 
     def argo_label(self, map_index: int) -> str:
         """Argo's name of the item, for Airflow's ``map_index_template``."""
-        return label(self.work, self.item, map_index)
+        return shown_label(self.work, self.item, map_index)
 
     def execute(self, context: Any) -> Any:
         """Run the node; on the deferrable path Airflow comes back through :meth:`trigger_reentry`."""

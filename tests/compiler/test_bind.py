@@ -144,6 +144,14 @@ def test_text_that_is_no_list_is_left_to_the_worker() -> None:
     assert loop == Loop(param=("no list",))
 
 
+def test_sequence_that_cannot_be_made_is_left_to_the_worker() -> None:
+    """A literal argument of an inline template may say anything; the other tasks of the file are none the worse."""
+    inner = Frame(template(), {"r": ("abc",)}, {})
+    assert loop_of(step(withSequence={"count": "{{inputs.parameters.r}}"}), inner) == Loop(
+        sequence=(("count", ("abc",)),)
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [

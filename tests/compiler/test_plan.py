@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from argo_airflow.compiler import graphs
+from argo_airflow.errors import InvalidWorkflow
 from argo_airflow.graph import DagGraph, Graph, Ref, Work
 
 HEAD = (
@@ -45,6 +46,23 @@ def test_large_entrypoint_is_drawn() -> None:
     tasks = "".join(f"      - {{name: t{i}, template: leaf}}\n" for i in range(1500))
     (dag,) = graph(f"  - name: main\n    dag:\n      tasks:\n{tasks}").dags
     assert len(dag.nodes) == 1500
+
+
+def test_ids_are_never_too_long() -> None:
+    """Airflow refuses ids of more than 250 characters, in the middle of the file and without a place."""
+    names = [*(letter * 60 for letter in "abcdefg"), "leaf"]
+    chain = "".join(f"  - {{name: {n}, steps: [[{{name: {n}, template: {below}}}]]}}\n" for n, below in pairwise(names))
+    head = HEAD.replace("name: wf", f"generateName: {'w' * 240}-")
+    found = graph(f"  - {{name: main, steps: [[{{name: m, template: {names[0]}}}]]}}\n{chain}", head)
+    assert len(found.dags) > 1
+    assert len({dag.dag_id for dag in found.dags}) == len(found.dags)
+    assert all(len(name) <= 250 for dag in found.dags for name in (dag.dag_id, *dag.by_id))
+
+
+def test_two_workflows_of_a_file_with_the_same_dag_are_told() -> None:
+    document = f"{HEAD}  - {{name: main, steps: [[{{name: a, template: leaf}}]]}}\n{LEAF}"
+    with pytest.raises(InvalidWorkflow, match=r"test.yaml:\d+:\d+: error: the workflow on line 3 has a DAG wf already"):
+        graphs(f"{document}---\n{document}", "test.yaml")
 
 
 def test_dag_id_is_the_name_or_the_generate_name_without_its_dash() -> None:

@@ -144,6 +144,14 @@ def test_loops_are_mapped_and_named_as_in_argo() -> None:
     assert task.argo_label(0) == "a(0:x)"
 
 
+def test_long_item_names_fit_airflows_column() -> None:
+    """models/taskinstance.py: rendered_map_index is String(250), and Postgres means it."""
+    graph = dag("  - {name: main, steps: [[{name: a, template: leaf, withItems: [x]}]]}\n")
+    for kind in (operators.PodOperator, CallOperator):
+        task = kind(work=Work(graph, graph.by_id["a"]), item=f'"{"y" * 300}"', task_id="a")  # type: ignore[abstract]
+        assert task.argo_label(0) == f"a(0:{'y' * 245}…"
+
+
 def test_omitted_is_a_skip_to_airflow(supervisor) -> None:
     body = "  - name: main\n    dag:\n      tasks:\n      - {name: a, template: leaf}\n"
     graph = dag(body + "      - {name: b, template: leaf, depends: a.Failed}\n")
