@@ -41,6 +41,13 @@ def run_state(dag_id: str, run_id: str) -> str:
     return str(getattr(state := RuntimeTaskInstance.get_dagrun_state(dag_id, run_id), "value", state))
 
 
+def is_going(dag_id: str, run_id: str) -> bool:
+    """Whether there is such a DAG run and it has not ended."""
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    return RuntimeTaskInstance.get_dr_count(dag_id=dag_id, run_ids=[run_id], states=["queued", "running"]) > 0
+
+
 def task_states(dag_id: str, run_id: str, task_ids: Sequence[str]) -> dict[str, dict[int, str]]:
     """States by task id and map index (-1 for a task that is not mapped) of one run."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance

@@ -11,6 +11,7 @@ from argo_airflow.errors import NodeError, NodeFailed, UnresolvedVariable
 from argo_airflow.graph import Call, Work
 from argo_airflow.runtime import airflow_runs
 from argo_airflow.runtime.node import NodeRun, node_run, settings, shown_label
+from argo_airflow.runtime.retry import retries
 from argo_airflow.runtime.scope import Run, Scope, caller
 from argo_airflow.runtime.triggers import FollowRunsTrigger
 
@@ -60,16 +61,16 @@ class CallOperator(BaseOperator):
             self.log.info("%s run %s of %s", "Started" if new else "Found", child.run_id, child.dag_id)
             current.outputs.more["childRun"] = {"dag_id": child.dag_id, "run_id": child.run_id}
             if not self.call.tail:
-                self.defer(trigger=self._trigger(child), method_name="resume")
+                self.defer(trigger=self._trigger(child), method_name="resume", kwargs={"run_id": child.run_id})
 
-    def resume(self, context: Any, event: dict[str, Any]) -> None:
-        """Publish what the child run, and the runs it went on to, have ended with.
+    def resume(self, context: Any, event: dict[str, Any], run_id: str) -> None:
+        """Publish what the child run ``run_id``, and the runs it went on to, have ended with.
 
         Raises:
             NodeFailed: one of them failed.
         """
         with node_run(self.work, context, self.item, decided=True) as current:
-            child = self._child(context["ti"], current)
+            child = replace(self._child(context["ti"], current), run_id=run_id)
             current.outputs.more["childRun"] = {"dag_id": child.dag_id, "run_id": child.run_id}
             if event["failed"]:
                 shown = ", ".join(f"{dag_id} {run_id}" for dag_id, run_id in event["failed"][:3])
@@ -80,8 +81,20 @@ class CallOperator(BaseOperator):
             self._collect(current, Scope(child, context["ti"]))
 
     def _child(self, ti: Any, current: NodeRun) -> Run:
-        by = caller(ti.task_id, ti.map_index, current.attempt)
-        return current.run.called(self.call.dag_id, by, current.name + current.pod_suffix)
+        """The child run, the same whenever it is asked for; a new one where the task was cleared after that had ended.
+
+        Airflow raises ``max_tries`` when it clears a task. A tail call stays as it is: who follows it knows no clears.
+        """
+        cleared = 0 if self.call.tail else max(0, ti.max_tries - retries(self.work.node.limit))
+        first, again = (
+            current.run.called(
+                self.call.dag_id,
+                caller(ti.task_id, ti.map_index, current.attempt, times),
+                current.name + current.pod_suffix,
+            )
+            for times in (0, cleared)
+        )
+        return first if cleared and airflow_runs.is_going(first.dag_id, first.run_id) else again
 
     def _trigger(self, child: Run) -> FollowRunsTrigger:
         return FollowRunsTrigger(

@@ -93,9 +93,9 @@ class Run:
         )
 
 
-def caller(task_id: str, map_index: int, attempt: int = 0) -> str:
-    """How a call is named in the id of the run it starts; each retry of a call starts a run of its own."""
-    return "/".join(map(str, (task_id, map_index, attempt)))
+def caller(task_id: str, map_index: int, attempt: int = 0, cleared: int = 0) -> str:
+    """How a call is named in the id of the run it starts; each retry and each clear of it starts a run of its own."""
+    return "/".join(map(str, (task_id, map_index, attempt, *((cleared,) if cleared else ()))))
 
 
 def child_run_id(root_run_id: str, run_id: str, by: str, depth: int) -> str:

@@ -39,6 +39,9 @@ class Supervisor:
             return comms.OKResponse(ok=True)
         if isinstance(msg, comms.GetDagRunState):
             return comms.DagRunStateResult(state=self.runs[msg.dag_id, msg.run_id])
+        if isinstance(msg, comms.GetDRCount):
+            states = [self.runs.get((msg.dag_id, run_id)) for run_id in msg.run_ids or ()]
+            return comms.DRCount(count=sum(state in (msg.states or ()) for state in states))
         if isinstance(msg, comms.GetTaskStates):
             found: dict[str, Any] = {}
             for (dag_id, run_id, task_id, index), state in self.states.items():

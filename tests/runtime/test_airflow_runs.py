@@ -23,6 +23,7 @@ def test_questions_take_our_arguments() -> None:
     for name, arguments in {
         "get_task_states": {"dag_id": "d", "run_ids": ["r"], "task_ids": ["t"]},
         "get_dagrun_state": {"dag_id": "d", "run_id": "r"},
+        "get_dr_count": {"dag_id": "d", "run_ids": ["r"], "states": ["queued"]},
     }.items():
         function = getattr(RuntimeTaskInstance, name)
         inspect.signature(function).bind(**arguments)

@@ -124,11 +124,30 @@ def test_resumed_call_publishes_what_its_run_put_out(supervisor) -> None:
         call(0, "start").execute(context(ti))
     run_id = supervisor.started[0].run_id
     ti.xcoms["wf.loop", run_id, "a", -1] = {"phase": "Succeeded", "result": "made"}
-    call(0, "start").resume(context(ti), {"failed": [], "runs": 3})
+    call(0, "start").resume(context(ti), {"failed": [], "runs": 3}, run_id)
     assert (ti.published["phase"], ti.published["parameters"]) == ("Succeeded", {"o": "made"})
+    failed = [["wf.loop", f"r{i}"] for i in range(1, 5)]
     with pytest.raises(NodeFailed, match=r"child failed: wf.loop r1, wf.loop r2, wf.loop r3 and 1 more"):
-        call(0, "start").resume(context(ti), {"failed": [["wf.loop", f"r{i}"] for i in range(1, 5)], "runs": 9})
+        call(0, "start").resume(context(ti), {"failed": failed, "runs": 9}, run_id)
     assert ti.published["phase"] == "Failed"
+
+
+def test_cleared_call_starts_a_new_run_unless_the_old_one_goes_on(supervisor) -> None:
+    """models/taskinstance.py, clear_task_instances: ``max_tries = try_number + retries``."""
+    first, cleared = TaskInstance("start"), TaskInstance("start", max_tries=3, try_number=2)
+    for ti in (first, cleared):
+        with pytest.raises(TaskDeferred) as deferred:
+            call(0, "start").execute(context(ti))
+    old, found = (message.run_id for message in supervisor.started)
+    assert found == old, "it goes on still"
+    supervisor.runs["wf.loop", old] = "failed"
+    for _ in range(2):
+        with pytest.raises(TaskDeferred) as deferred:
+            call(0, "start").execute(context(cleared))
+    new, again = (message.run_id for message in supervisor.started[2:])
+    assert new == again != old
+    assert deferred.value.kwargs == {"run_id": new}
+    assert deferred.value.trigger.run_id == new
 
 
 def tail_context(depth: int = 4) -> dict[str, Any]:
