@@ -119,7 +119,19 @@ def items_of(loop: Loop, scope: Scope) -> list[str]:
         values = loops.param(scope.render(loop.param))
     else:
         values = list(loops.sequence(**{name: scope.render(text) for name, text in loop.sequence}))
+    _refuse_long(values)
     return [json_item(value) for value in values]
+
+
+def _refuse_long(values: list[Any]) -> None:
+    """Airflow would refuse the list only when it is stored, and run its producer again and again."""
+    from airflow.configuration import conf
+
+    longest = conf.getint("core", "max_map_length", fallback=1024)
+    if len(values) > longest:
+        raise loops.LoopError(
+            f"the loop has {len(values):,} items, more than the {longest:,} of option [core] max_map_length"
+        )
 
 
 def json_item(value: Any) -> str:
@@ -128,9 +140,11 @@ def json_item(value: Any) -> str:
 
 
 def list_of(result: str) -> list[str]:
-    """A result as the items of the loop over it; one that is no list becomes one item that fails with the reason."""
+    """A result as the items of the loop over it; one that is none, or too long, becomes one item that fails so."""
     try:
-        return [json_item(value) for value in loops.param(result)]
+        values = loops.param(result)
+        _refuse_long(values)
+        return [json_item(value) for value in values]
     except loops.LoopError as error:
         return [_BAD_LIST + str(error)]
 
@@ -195,7 +209,7 @@ def node_run(
         name = run.node_name + node.path[: len(node.path) - len(node.name)] + own if node.path else run.node_name
         run = replace(run, workflow=run.workflow | _exit_variables(work, run, ti, context))
         scope = Scope(run, ti)
-        current = NodeRun(work, run, scope, name, _attempt(context))
+        current = NodeRun(work, run, scope, name, failed_attempts(context))
         current.outputs.more |= {"displayName": own, "id": names.node_id(run.workflow["name"], name)}
     except ArgoAirflowError as error:
         _publish(ti, Outputs(phase=getattr(error, "phase", "Error"), message=str(error)), started)
@@ -274,7 +288,7 @@ def _failure(node: Node, published: Mapping[str, Any]) -> dict[str, str]:
     return {**fields, "templateName": node.template, "phase": published.get("phase", "Failed")}
 
 
-def _attempt(context: Mapping[str, Any]) -> int:
+def failed_attempts(context: Mapping[str, Any]) -> int:
     """How many attempts of the node have failed since the task was last cleared (a clear raises ``max_tries``)."""
     store = context.get("task_state_store")
     stored = store.get(_ATTEMPT) if store is not None else None

@@ -12,6 +12,7 @@ from typing import Any
 from airflow.sdk import RetryDecision, RetryPolicy
 
 from argo_airflow.errors import NodeError, NodeFailed
+from argo_airflow.runtime.node import failed_attempts
 
 LOST_WORKERS = 2
 """How often a task is taken up again after its worker was lost."""
@@ -35,15 +36,20 @@ class NodeRetry(RetryPolicy):
     def evaluate(
         self,
         exception: BaseException,
-        try_number: int,  # noqa: ARG002
-        max_tries: int,  # noqa: ARG002
-        context: Any = None,  # noqa: ARG002
+        try_number: int,
+        max_tries: int,
+        context: Any = None,
     ) -> RetryDecision:
-        """Airflow asks after each failure that is not a lost worker."""
+        """Airflow asks after each failure that is not a lost worker.
+
+        What nobody foresaw is tried again like a lost worker, however often the node itself may be.
+        """
         if isinstance(exception, NodeError):
             return RetryDecision.fail(reason=str(exception))
         if not isinstance(exception, NodeFailed):
-            return RetryDecision.default()
+            before = try_number - 1 - (max_tries - retries(self.limit))  # tries since the task was last cleared
+            lost = before - failed_attempts(context or {})
+            return RetryDecision.default() if lost < LOST_WORKERS else RetryDecision.fail(reason=str(exception))
         attempt = getattr(exception, "attempt", 0)
         if self.limit is None:
             return RetryDecision.fail(reason=str(exception))

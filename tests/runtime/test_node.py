@@ -84,6 +84,9 @@ def test_list_of_a_result() -> None:
     """A loop over a result that is no list fails with Argo's words, not with Airflow's."""
     assert list_of('[1, "a", {"k": [1.0]}]') == ["1", '"a"', '{"k": [1.0]}']
     assert list_of("[]") == []
+    (bad,) = list_of(json.dumps(list(range(1025))))
+    with pytest.raises(NodeError, match=r"1,025 items, more than the 1,024 of option \[core\] max_map_length"):
+        item_value(bad)
     (bad,) = list_of("hello")
     with pytest.raises(NodeError, match="withParam value could not be parsed as a JSON list: hello"):
         item_value(bad)

@@ -49,6 +49,17 @@ def test_what_is_not_the_nodes_fault_is_airflows_to_decide() -> None:
     assert NodeRetry(None).evaluate(ConnectionError("API server"), 1, 10).action is RetryAction.DEFAULT
 
 
+@pytest.mark.parametrize("limit", [None, 2, -1])
+def test_what_nobody_foresaw_is_not_tried_for_ever(limit: int | None) -> None:
+    """``limit: -1`` is for the node's own failures; a cluster that cannot be reached would be asked a million times."""
+    tries = range(1, 2 + LOST_WORKERS)
+    asked = [NodeRetry(limit).evaluate(ConnectionError("x"), number, retries(limit)).action for number in tries]
+    assert asked == [*[RetryAction.DEFAULT] * LOST_WORKERS, RetryAction.FAIL]
+    store = Store({"argo_attempt": {"max_tries": retries(limit), "failed": 7}})
+    after = context(TaskInstance("a", max_tries=retries(limit)), store=store)
+    assert NodeRetry(limit).evaluate(ConnectionError("x"), 8, retries(limit), after).action is RetryAction.DEFAULT
+
+
 @pytest.mark.parametrize(("limit", "expected"), [(None, LOST_WORKERS), (0, LOST_WORKERS), (3, 3 + LOST_WORKERS)])
 def test_airflows_retries_leave_room_for_lost_workers(limit: int | None, expected: int) -> None:
     assert retries(limit) == expected
