@@ -207,7 +207,7 @@ def node_run(
         run = Run.of(work.dag, context)
         own = label(work, item, ti.map_index)
         name = run.node_name + node.path[: len(node.path) - len(node.name)] + own if node.path else run.node_name
-        run = replace(run, workflow=run.workflow | _exit_variables(work, run, ti, context))
+        run = replace(run, workflow=run.workflow | _duration(work, context) | _exit_variables(work, run, ti))
         scope = Scope(run, ti)
         current = NodeRun(work, run, scope, name, failed_attempts(context))
         current.outputs.more |= {"displayName": own, "id": names.node_id(run.workflow["name"], name)}
@@ -259,8 +259,16 @@ def decide(work: Work, scope: Scope) -> None:
         raise Skipped("Skipped", f"when '{scope.render(node.when)}' evaluated false")
 
 
-def _exit_variables(work: Work, run: Run, ti: Any, context: Mapping[str, Any]) -> dict[str, str]:
-    """``workflow.status``, ``failures`` and ``duration``, which only an exit handler has (semantics.md §2.2)."""
+def _duration(work: Work, context: Mapping[str, Any]) -> dict[str, str]:
+    """``workflow.duration`` so far; a child run has it from the task that called it (semantics.md §2.2)."""
+    if work.dag.child:
+        return {}
+    now = datetime.now(UTC)
+    return {"duration": f"{(now - (context['dag_run'].start_date or now)).total_seconds():f}"}
+
+
+def _exit_variables(work: Work, run: Run, ti: Any) -> dict[str, str]:
+    """``workflow.status`` and ``failures``, which only an exit handler has (semantics.md §2.2)."""
     dag = work.dag
     if dag.on_exit is None or work.node.id != dag.on_exit.id:
         return {}
@@ -268,7 +276,6 @@ def _exit_variables(work: Work, run: Run, ti: Any, context: Mapping[str, Any]) -
     states = airflow_runs.task_states(run.dag_id, run.run_id, [node.id for node in dag.nodes])
     ended = {task_id: set(by_index.values()) for task_id, by_index in states.items()}
     bad = any(ended.get(task_id, set()) & {"failed", "upstream_failed"} for task_id in work.node.upstream)
-    began = context["dag_run"].start_date or datetime.now(UTC)
     failures = [
         _failure(node, published)
         for node in dag.nodes
@@ -279,7 +286,6 @@ def _exit_variables(work: Work, run: Run, ti: Any, context: Mapping[str, Any]) -
     return {
         "status": "Failed" if bad else "Succeeded",
         "failures": json.dumps(json.dumps(failures or None)),
-        "duration": f"{(datetime.now(UTC) - began).total_seconds():f}",
     }
 
 

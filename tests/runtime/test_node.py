@@ -63,6 +63,13 @@ def test_bad_when_is_an_error() -> None:
     assert "Invalid 'when' expression" in published["message"]
 
 
+def test_every_node_knows_the_workflows_duration() -> None:
+    """Seconds since the run began (semantics.md §2.2); lint knows the variable everywhere."""
+    ti = TaskInstance("a")
+    with node_run(work(), context(ti, go="yes")) as current:
+        assert float(current.run.workflow["duration"]) > 0
+
+
 def test_deferred_node_has_not_ended() -> None:
     assert run(TaskDeferred(trigger=None, method_name="x")).xcoms == {}
 
