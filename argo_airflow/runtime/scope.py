@@ -111,7 +111,8 @@ def _text(value: Any) -> str:
 def _workflow_variables(dag: DagGraph, name: str, given: dict[str, str], dag_run: Any) -> dict[str, str]:
     """``workflow.*`` (semantics.md §2.2), fixed for the whole run.
 
-    A workflow parameter may itself use the others (Argo: operator.go:4694-4716, the spec's own substitution).
+    A workflow parameter may itself use the others (Argo: operator.go:4694-4716, the spec's own substitution), where its
+    value is the file's; what the run was given is data.
     """
     created: datetime = (dag_run.run_after or dag_run.start_date or datetime.now(UTC)).astimezone(UTC)
     info = dag.workflow
@@ -133,7 +134,8 @@ def _workflow_variables(dag: DagGraph, name: str, given: dict[str, str], dag_run
     }
     known = {f"workflow.{key}": value for key, value in fixed.items()}
     known |= {f"workflow.parameters.{key}": value for key, value in given.items()}
-    parameters = {key: substitute(value, known.get) for key, value in given.items()}
+    written = {p.name: p.value for p in dag.parameters}
+    parameters = {k: substitute(value, known.get) if value == written.get(k) else value for k, value in given.items()}
     objects = [{"name": key, "value": value} for key, value in parameters.items()]
     return fixed | _listed("parameters", parameters, json.dumps(objects, separators=(",", ":")))
 

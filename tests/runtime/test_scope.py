@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -170,17 +171,15 @@ def test_workflow_variables() -> None:
 
 def test_workflow_parameters_may_use_workflow_variables_but_are_not_scanned_again() -> None:
     """Argo: operator.go:4694-4716, the spec is substituted once with the globals."""
-    parameters = "  arguments: {parameters: [{name: a, value: x}, {name: b, value: y}, {name: c, value: z}]}\n"
+    written = {"a": "{{workflow.name}}/{{ workflow.parameters.b }}", "b": "{{workflow.name}}", "c": "z"}
+    declared = json.dumps([{"name": name, "value": value} for name, value in written.items()])
     main = "  - {name: main, container: {image: i, command: [c]}}\n"
-    given = {
-        "a": "{{workflow.name}}/{{ workflow.parameters.b }}",
-        "b": "{{workflow.name}}",
-        "c": "{{other}} {{pod.name}}",
-    }
-    workflow = Run.of(dag(main, parameters), context(TaskInstance("main"), **given)).workflow
+    given = written | {"c": "{{workflow.name}} {{other}}"}
+    graph = dag(main, f"  arguments: {{parameters: {declared}}}\n")
+    workflow = Run.of(graph, context(TaskInstance("main"), **given)).workflow
     assert workflow["parameters.a"] == "wf/{{workflow.name}}"
     assert workflow["parameters.b"] == "wf"
-    assert workflow["parameters.c"] == "{{other}} {{pod.name}}"
+    assert workflow["parameters.c"] == "{{workflow.name}} {{other}}", "what a run was given is data"
 
 
 def test_child_run_started_by_hand() -> None:
