@@ -41,6 +41,8 @@ class Settings:
     """Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, given to the helper containers; empty: ambient role."""
     deferrable: bool = False
     """Wait for pods in the triggerer (good for long pods) instead of on a worker."""
+    startup_timeout_seconds: int = 3600
+    """How long a pod may be Pending for no reason that only a person could mend, such as a cluster that is full."""
     recursion_limit: int = 0
     """Greatest depth of recursion; 0 means no limit."""
     call_poll_seconds: float = 1.0

@@ -49,7 +49,8 @@ def _param(parameter: Any) -> Param:
         return Param(type="string", minLength=1, **more)
     if "\n" in parameter.value:
         more["format"] = "multiline"
-    return Param(parameter.value, type="string", **more)
+    # the form makes null of an emptied field, and takes null for missing unless the type allows it
+    return Param(parameter.value, type="string" if parameter.value else ["null", "string"], **more)
 
 
 class _Tasks:

@@ -204,7 +204,7 @@ def node_run(
     started = datetime.now(UTC)
     node = work.node
     try:
-        run = Run.of(work.dag, context)
+        run = Run.of(work.dag, context, settings().namespace)
         own = label(work, item, ti.map_index)
         name = run.node_name + node.path[: len(node.path) - len(node.name)] + own if node.path else run.node_name
         run = replace(run, workflow=run.workflow | _duration(work, context) | _exit_variables(work, run, ti))

@@ -73,6 +73,7 @@ class PodOperator(KubernetesPodOperator):
             do_xcom_push=False,
             random_name_suffix=False,
             deferrable=options.deferrable,
+            startup_timeout_seconds=options.startup_timeout_seconds,
             get_logs=True,
             log_events_on_failure=True,
             on_finish_action="delete_pod",

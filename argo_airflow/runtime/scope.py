@@ -37,8 +37,8 @@ class Run:
     root_run_id: str = ""
 
     @classmethod
-    def of(cls, dag: DagGraph, context: Mapping[str, Any]) -> Run:
-        """The run that a task's context belongs to."""
+    def of(cls, dag: DagGraph, context: Mapping[str, Any], namespace: str = "default") -> Run:
+        """The run that a task's context belongs to; ``namespace`` is of workflows that name none."""
         dag_run = context["dag_run"]
         conf = dag_run.conf or {}
         if dag.child:
@@ -46,7 +46,7 @@ class Run:
         name = names.workflow_name(dag.workflow, f"{dag.dag_id}/{dag_run.run_id}")
         given = {key: value for key, value in (context.get("params") or {}).items()}
         parameters = {p.name: _text(given.get(p.name)) for p in dag.parameters}
-        variables = _workflow_variables(dag, name, parameters, dag_run)
+        variables = _workflow_variables(dag, name, dag.workflow.namespace or namespace, parameters, dag_run)
         return cls(dag.dag_id, dag_run.run_id, variables, node_name=name, root_run_id=dag_run.run_id)
 
     @classmethod
@@ -108,7 +108,9 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 
-def _workflow_variables(dag: DagGraph, name: str, given: dict[str, str], dag_run: Any) -> dict[str, str]:
+def _workflow_variables(
+    dag: DagGraph, name: str, namespace: str, given: dict[str, str], dag_run: Any
+) -> dict[str, str]:
     """``workflow.*`` (semantics.md §2.2), fixed for the whole run.
 
     A workflow parameter may itself use the others (Argo: operator.go:4694-4716, the spec's own substitution), where its
@@ -120,7 +122,7 @@ def _workflow_variables(dag: DagGraph, name: str, given: dict[str, str], dag_run
     uid = hashlib.sha256(f"{dag.dag_id}/{dag_run.run_id}".encode()).hexdigest()
     fixed = {
         "name": name,
-        "namespace": info.namespace or "default",
+        "namespace": namespace,
         "uid": f"{uid[:8]}-{uid[8:12]}-{uid[12:16]}-{uid[16:20]}-{uid[20:32]}",
         "mainEntrypoint": info.entrypoint,
         "serviceAccountName": info.service_account_name,

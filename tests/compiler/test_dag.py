@@ -131,6 +131,7 @@ def test_trigger_form() -> None:
     }
     schemas = {name: dag.params.get_param(name).schema for name in dag.params}
     assert schemas["plain"] == {"type": "string"}
+    assert schemas["empty"] == {"type": ["null", "string"]}, "the form would call an emptied field missing"
     assert schemas["choice"] == {"type": "string", "enum": ["a", "b"]}
     assert dag.params.get_param("choice").description == "one of two"
     assert schemas["long"] == {"type": "string", "format": "multiline"}

@@ -165,6 +165,8 @@ def test_workflow_variables() -> None:
     assert workflow["creationTimestamp.s"] == str(int(CREATED.timestamp()))
     assert (workflow["creationTimestamp.Y"], workflow["creationTimestamp.B"]) == ("2024", "May")
     assert workflow["serviceAccountName"] == ""
+    elsewhere = Run.of(dag(main, parameters), context(TaskInstance("main"), a=""), "team").workflow
+    assert elsewhere["namespace"] == "team", "where the pods of a workflow without a namespace of its own are"
     again = Run.of(dag(main, parameters), context(TaskInstance("main"), a='say "hi"'))
     assert again == run, "every task of a run must agree"
 
