@@ -177,6 +177,8 @@ class PodOperator(KubernetesPodOperator):
                 try:
                     return self.pod_manager.create_pod(pod_request_obj)
                 except ApiException as error:
+                    if error.status == 429 or (error.status or 500) >= 500:
+                        raise  # the API server is in trouble: Airflow tries again
                     if error.status != 409:
                         raise NodeError(f"pod {self.name} cannot be created: {_reason(error)}") from error
                 look = True
