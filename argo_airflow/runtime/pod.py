@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -113,6 +114,8 @@ def _lookup(pod: Pod, inputs: Inputs, run: Run, own: Mapping[str, str]) -> Calla
     """What a tag inside the template means (semantics.md §2.2); unknown tags stay as they are."""
     values = {f"workflow.{name}": value for name, value in run.workflow.items()} | dict(own)
     values |= {f"inputs.parameters.{name}": value for name, value in inputs.parameters.items()}
+    objects = [{"name": name, "value": value} for name, value in inputs.parameters.items()]
+    values["inputs.parameters"] = json.dumps(objects, separators=(",", ":"), ensure_ascii=False)
     values |= {f"inputs.artifacts.{a.name}.path": a.path for a in pod.input_artifacts}
     values |= {f"outputs.artifacts.{a.name}.path": a.path for a in pod.output_artifacts}
     values |= {f"outputs.parameters.{p.name}.path": p.path for p in pod.output_parameters if p.path}

@@ -188,6 +188,13 @@ def node_of(template: str) -> Node:
     return graph.dags[0].nodes[0]
 
 
+def test_all_inputs_together_are_a_list_of_parameters() -> None:
+    """semantics.md §2.2: ``inputs.parameters`` is a JSON list of objects, as ``workflow.parameters`` is."""
+    inputs = "inputs: {parameters: [{name: a, value: x}, {name: b, value: '\"'}]}"
+    text = workflow(f"{inputs}, container: {{image: i, command: [echo], args: ['{{{{inputs.parameters}}}}']}}")
+    assert main_of(bound(text))["args"] == ['[{"name":"a","value":"x"},{"name":"b","value":"\\""}]']
+
+
 def test_namespace_of_the_workflow_wins_over_the_option() -> None:
     own = workflow("container: {image: i, command: [c]}").replace("{name: wf}", "{name: wf, namespace: team}")
     settings = replace(SETTINGS, namespace="option")
