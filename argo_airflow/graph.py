@@ -31,6 +31,7 @@ class Ref:
     - ``loop``: the same of a looped task, its items' outputs together;
     - ``input``: ``name`` of a parameter or artifact of the run;
     - ``item``: ``field`` is a key, or empty;
+    - ``run``: the own node of the DAG's template: its Argo ``node_name``, with ``field`` behind it, or its ``name``;
     - ``workflow``: ``name`` is the variable without ``workflow.``.
 
     ``tag`` is what the user wrote; ``default`` stands in for a producer that was skipped.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from argo_airflow.graph import ArtifactBinding, Binding, Loop, Ref, Text
-from argo_airflow.lang import loops
+from argo_airflow.lang import loops, variables
 from argo_airflow.lang.substitute import Tag, split
 from argo_airflow.spec import Arguments, Artifact, DAGTask, Template, WorkflowStep
 
@@ -81,6 +81,8 @@ class Frame:
     def _meaning(self, name: str) -> Text | None:
         if name == "item" or name.startswith("item."):
             return (Ref("item", field=name[5:], tag=name),)
+        if name in variables.NODE:
+            return self._own_name(name)
         if name.startswith("workflow."):
             return (Ref("workflow", name.removeprefix("workflow."), tag=name),)
         if name.startswith("inputs.parameters."):
@@ -89,6 +91,12 @@ class Frame:
             placed, rest = found
             return placed.value(rest, name)
         return None
+
+    def _own_name(self, tag: str) -> Text:
+        """``node.name``, ``steps.name`` and ``tasks.name`` of the template's own node."""
+        if tag == "node.name":
+            return (Ref("run", "node_name", self.path, tag),)
+        return (self.path.rpartition(".")[2],) if self.path else (Ref("run", "name", tag=tag),)
 
     def _sibling(self, name: str) -> tuple[Placed, str] | None:
         """The task that ``steps.<task>.<rest>`` or ``tasks.<task>.<rest>`` names."""

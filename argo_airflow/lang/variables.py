@@ -35,6 +35,9 @@ EXIT = ("workflow.status", "workflow.failures")
 NODE = ("node.name", "steps.name", "tasks.name")
 """Known in every template."""
 
+LEAF_ONLY = ("inputs.parameters",)
+"""Known in every template, but supported in the text of containers and scripts only."""
+
 RETRY = ("retries", "lastRetry.exitCode", "lastRetry.status", "lastRetry.duration", "lastRetry.message")
 """Known in the body of a retried template; not supported yet."""
 

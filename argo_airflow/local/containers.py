@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from argo_airflow.local.images import Image
+from argo_airflow.images import Image
 from argo_airflow.local.objects import Object, at
 from argo_airflow.local.resources import data_of
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from argo_airflow.images import ImageIndex
 from argo_airflow.local import containers, processes, status, volumes
 from argo_airflow.local.containers import NotYet, Refused
-from argo_airflow.local.images import ImageIndex
 from argo_airflow.local.logs import Log
 from argo_airflow.local.mounts import Bind, Root
 from argo_airflow.local.objects import ApiError, Object, Store, now

@@ -13,8 +13,8 @@ from pathlib import Path
 import yaml
 
 from argo_airflow.errors import LocalRuntimeError
+from argo_airflow.images import ImageIndex
 from argo_airflow.local import processes, status
-from argo_airflow.local.images import ImageIndex
 from argo_airflow.local.objects import ApiError, Key, Object, Store, now
 from argo_airflow.local.pods import Pod, Runtime
 from argo_airflow.local.resources import Folders

@@ -10,7 +10,8 @@ from airflow.sdk import BaseOperator
 from argo_airflow.errors import NodeError, NodeFailed, UnresolvedVariable
 from argo_airflow.graph import Call, Work
 from argo_airflow.runtime import airflow_runs
-from argo_airflow.runtime.node import NodeRun, node_run, settings, shown_label
+from argo_airflow.runtime.items import label, shown_label
+from argo_airflow.runtime.node import NodeRun, node_run, settings
 from argo_airflow.runtime.retry import retries
 from argo_airflow.runtime.scope import Run, Scope, caller
 from argo_airflow.runtime.triggers import FollowRunsTrigger
@@ -91,6 +92,7 @@ class CallOperator(BaseOperator):
                 self.call.dag_id,
                 caller(ti.task_id, ti.map_index, current.attempt, times),
                 current.name + current.pod_suffix,
+                label(self.work, self.item, ti.map_index),
             )
             for times in (0, cleared)
         )

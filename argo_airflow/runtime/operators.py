@@ -20,7 +20,8 @@ from argo_airflow.helper import contract
 from argo_airflow.lang import phases
 from argo_airflow.runtime import airflow_runs
 from argo_airflow.runtime import pod as pods
-from argo_airflow.runtime.node import NodeRun, NotStarted, items_of, json_item, list_of, node_run, settings, shown_label
+from argo_airflow.runtime.items import items_of, json_item, list_of, shown_label
+from argo_airflow.runtime.node import NodeRun, NotStarted, node_run, settings
 from argo_airflow.runtime.retry import NodeRetry, retries
 from argo_airflow.runtime.scope import Scope
 

@@ -11,9 +11,9 @@ from typing import Any
 from argo_airflow.errors import NodeError, NodeFailed
 from argo_airflow.graph import Node, Pod
 from argo_airflow.helper import contract
+from argo_airflow.images import ImageIndex
 from argo_airflow.lang import names
 from argo_airflow.lang.substitute import substitute
-from argo_airflow.local.images import ImageIndex
 from argo_airflow.runtime import artifacts
 from argo_airflow.runtime.scope import Run
 from argo_airflow.settings import Settings

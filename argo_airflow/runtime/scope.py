@@ -35,6 +35,8 @@ class Run:
     node_name: str = ""
     depth: int = 0
     root_run_id: str = ""
+    name: str = ""
+    """The calling step or task, as ``steps.name`` has it; empty for the workflow itself."""
 
     @classmethod
     def of(cls, dag: DagGraph, context: Mapping[str, Any], namespace: str = "default") -> Run:
@@ -68,6 +70,7 @@ class Run:
             own["node_name"],
             own["depth"],
             own["root_run_id"],
+            own["name"],
         )
 
     def conf(self, parent: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,20 +80,20 @@ class Run:
             "node_name": self.node_name,
             "depth": self.depth,
             "root_run_id": self.root_run_id,
+            "name": self.name,
             "parent": dict(parent),
         }
         return {"argo": own, "parameters": self.parameters, "artifacts": self.artifacts}
 
-    def called(self, dag_id: str, by: str, node_name: str) -> Run:
+    def called(self, dag_id: str, by: str, node_name: str, name: str) -> Run:
         """The child run that call ``by`` starts: its id is the same whenever it is asked for."""
         depth = self.depth + 1
         if len(node_name) > _LONGEST_NAME:  # Argo's names grow with each level; a deep recursion would drown in them
             digest = hashlib.sha256(node_name.encode()).hexdigest()[:12]
             node_name = f"{node_name[:200]}~{digest}~{node_name[-200:]}"
         run_id = child_run_id(self.root_run_id, self.run_id, by, depth)
-        return replace(
-            self, dag_id=dag_id, run_id=run_id, node_name=node_name, depth=depth, parameters={}, artifacts={}
-        )
+        place = replace(self, dag_id=dag_id, run_id=run_id, node_name=node_name, name=name, depth=depth)
+        return replace(place, parameters={}, artifacts={})
 
 
 def caller(task_id: str, map_index: int, attempt: int = 0, cleared: int = 0) -> str:
@@ -194,6 +197,8 @@ class Scope:
             return loops.item_text(self.item) if not ref.field else loops.item_fields(self.item).get(ref.field)
         if ref.source == "input":
             return self.run.parameters.get(ref.name)
+        if ref.source == "run":
+            return self.run.name if ref.name == "name" else self.run.node_name + ref.field
         if ref.source == "workflow":
             return self.run.workflow.get(ref.name)
         if ref.source == "loop":

@@ -12,6 +12,9 @@ from asgiref.sync import sync_to_async
 from argo_airflow.runtime import airflow_runs
 from argo_airflow.runtime.scope import caller, child_run_id
 
+_SLOWER, _SLOWEST = 1.1, 10
+"""By how much each pause is longer than the one before, and how much longer than the first it may become."""
+
 
 class FollowRunsTrigger(BaseTrigger):
     """Fires when ``run_id`` of ``dag_id`` and every run it went on to by tail calls has ended.
@@ -43,7 +46,11 @@ class FollowRunsTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look at the runs that go on, oldest first; a run that has ended leads to those it called."""
+        """Look at the runs that go on, oldest first; a run that has ended leads to those it called.
+
+        The longer nothing ends, the longer the pause: each look is a call to Airflow's API.
+        """
+        pause = self.poll_seconds
         waiting = [(self.dag_id, self.run_id, self.depth)]
         failed: list[list[str]] = []
         count = 0
@@ -61,8 +68,9 @@ class FollowRunsTrigger(BaseTrigger):
                     failed.append([dag_id, run_id])
                 going += await self._called(dag_id, run_id, depth)
             waiting = going
+            pause = self.poll_seconds if moved else min(pause * _SLOWER, self.poll_seconds * _SLOWEST)
             if waiting and not moved:
-                await asyncio.sleep(self.poll_seconds)
+                await asyncio.sleep(pause)
         yield TriggerEvent({"failed": failed, "runs": count})
 
     async def _called(self, dag_id: str, run_id: str, depth: int) -> list[tuple[str, str, int]]:

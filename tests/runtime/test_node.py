@@ -11,7 +11,8 @@ from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
 from argo_airflow.errors import NodeError, NodeFailed
 from argo_airflow.graph import Work
-from argo_airflow.runtime.node import item_value, list_of, node_run
+from argo_airflow.runtime.items import item_value, list_of
+from argo_airflow.runtime.node import node_run
 
 from .conftest import TaskInstance, context, dag
 

@@ -192,14 +192,15 @@ def test_child_run_started_by_hand() -> None:
 
 def test_child_run_ids_are_the_same_whenever_asked_and_never_too_long() -> None:
     run = Run("wf", "manual__1", {"name": "wf"}, root_run_id="manual__1", node_name="wf")
-    first = run.called("wf.x", caller("a", -1), "wf.a")
-    assert first == run.called("wf.x", caller("a", -1), "wf.a")
-    others = {run.called("wf.x", caller(*call), "n").run_id for call in [("b", -1), ("a", 0), ("a", 1), ("a", -1, 1)]}
+    first = run.called("wf.x", caller("a", -1), "wf.a", "a")
+    assert first == run.called("wf.x", caller("a", -1), "wf.a", "a")
+    calls = [("b", -1), ("a", 0), ("a", 1), ("a", -1, 1)]
+    others = {run.called("wf.x", caller(*call), "n", "n").run_id for call in calls}
     assert len(others | {first.run_id}) == 5
     assert first.run_id.startswith("manual__1.1.")
     deep = run
     for _ in range(300):
-        deep = deep.called("wf.x", caller("a", -1), f"{deep.node_name}.a")
+        deep = deep.called("wf.x", caller("a", -1), f"{deep.node_name}.a", "a")
     assert deep.depth == 300
     assert len(deep.run_id) < 40
     assert len(deep.node_name) <= 1002

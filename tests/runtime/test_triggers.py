@@ -24,6 +24,7 @@ def trigger(**changed: Any) -> FollowRunsTrigger:
         "dag_id": "wf.ping",
         "run_id": "r.1.x",
         "root_run_id": "r",
+        "name": "a",
         "depth": 1,
         "tails": TAILS,
         "poll_seconds": 0.01,
@@ -156,6 +157,7 @@ def tail_context(depth: int = 4) -> dict[str, Any]:
         "node_name": "wf.x",
         "depth": depth,
         "root_run_id": "run",
+        "name": "a",
     }
     return context(TaskInstance("again", dag_id="wf.loop", run_id="run.4.abc"), conf={"argo": own})
 

@@ -132,14 +132,15 @@ _Problem = tuple[str, str, str] | None
 
 def _problem(context: Context, scope: _Scope, name: str) -> _Problem:
     """Code, message and hint of what is wrong with a variable's name; None if it is known."""
-    if name in scope.known:
+    leaf_only = scope.strict and name in variables.LEAF_ONLY
+    if name in scope.known and not leaf_only:
         return None
     if name == "item" or name.startswith("item."):
         return _item(scope, name)
     if sibling := _SIBLING.fullmatch(name):
         return _sibling(context, scope, name, *sibling.groups())
     retried = scope.template is not None and scope.template.retry_strategy is not None
-    if name.startswith(variables.UNSUPPORTED) or (retried and name in variables.RETRY):
+    if leaf_only or name.startswith(variables.UNSUPPORTED) or (retried and name in variables.RETRY):
         return "unsupported-feature", f"variable {{{{{name}}}}} is not supported yet", ""
     if name == "workflow.status":
         return "unsupported-feature", "{{workflow.status}} outside the exit handler is not supported yet", ""

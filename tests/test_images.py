@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from argo_airflow.errors import LocalRuntimeError
-from argo_airflow.local.images import ImageIndex
+from argo_airflow.images import ImageIndex
 
 INDEX = """
 images:
