@@ -24,7 +24,6 @@ def trigger(**changed: Any) -> FollowRunsTrigger:
         "dag_id": "wf.ping",
         "run_id": "r.1.x",
         "root_run_id": "r",
-        "name": "a",
         "depth": 1,
         "tails": TAILS,
         "poll_seconds": 0.01,
