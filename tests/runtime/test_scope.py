@@ -210,3 +210,13 @@ def test_child_run_ids_are_the_same_whenever_asked_and_never_too_long() -> None:
 def test_conf_round_trip() -> None:
     run = Run("wf.x", "r", {"name": "wf"}, {"p": "é"}, {"a": {"raw": {"data": "d"}}}, "wf.a", 3, "root")
     assert Run.child("wf.x", "r", run.conf({"dag_id": "wf"})) == run
+
+
+def test_own_names_of_a_child_run() -> None:
+    """semantics.md §2.2: node.name is the full name, steps.name that of the calling step."""
+    run = Run("wf", "run", {"name": "wf"}, root_run_id="run", node_name="wf")
+    child = run.called("wf.x", caller("loop", 0), "wf[0].loop(0:1)", "loop(0:1)")
+    again = Run.child("wf.x", child.run_id, child.conf({"task_id": "loop"}))
+    scope = Scope(again, TaskInstance("a"))
+    text = (Ref("run", "node_name", ".b"), " ", Ref("run", "name"))
+    assert scope.render(text) == "wf[0].loop(0:1).b loop(0:1)"
