@@ -124,7 +124,7 @@ class Bucket:
         return boto3.client("s3", endpoint_url=f"http://{self.endpoint}", region_name="x", config=config, **keys)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     folder = tmp_path_factory.mktemp("s3")
     with socket.socket() as free:
@@ -133,18 +133,8 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, P
     rclone = Path(sysconfig.get_path("scripts"), "rclone")
     keys = ",".join(KEYS.values())
     log = folder.with_name("rclone.log")
-    options = [
-        "--addr",
-        address,
-        "--auth-key",
-        keys,
-        "--vfs-cache-mode",
-        "off",
-        "--dir-cache-time",
-        "0",
-        "--config",
-        "",
-    ]
+    # not --dir-cache-time 0: rclone then forgets folders without end, with a core to itself
+    options = ["--addr", address, "--auth-key", keys, "--config", ""]
     command = [str(rclone), "serve", "s3", *options, "--log-file", str(log), str(folder)]
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:
