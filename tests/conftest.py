@@ -31,11 +31,11 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def metrics(tmp_path_factory):
+def metrics():
     """The users' own Postgres, with an empty database ``metrics``; not the one that Airflow uses."""
     from postgres_server import postgres
 
-    with postgres(tmp_path_factory.mktemp("postgres") / "server") as server:
+    with postgres() as server:
         yield server
 
 

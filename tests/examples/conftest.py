@@ -5,7 +5,7 @@ from postgres_server import Postgres, postgres
 
 
 @pytest.fixture(scope="session")
-def database(tmp_path_factory) -> Postgres:
+def database() -> Postgres:
     """A real Postgres with an empty database ``metrics``."""
-    with postgres(tmp_path_factory.mktemp("postgres") / "server") as server:
+    with postgres() as server:
         yield server

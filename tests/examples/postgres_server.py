@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,9 +68,19 @@ def _server_user(folder: Path) -> str | None:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[Postgres]:
-    """Run a server with an empty database ``metrics`` whose data is in ``folder`` (created); stop it at the end."""
-    folder.mkdir(parents=True)
+def postgres() -> Iterator[Postgres]:
+    """Run a server with an empty database ``metrics``; stop it at the end.
+
+    Its data is not below pytest's own folder, which every new session of pytest closes to other users.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="argo-airflow-postgres-", ignore_cleanup_errors=True)
+    with folder as path, _postgres(Path(path) / "server") as server:
+        yield server
+
+
+@contextmanager
+def _postgres(folder: Path) -> Iterator[Postgres]:
+    folder.mkdir()
     server = Postgres(free_port())
     user = _server_user(folder)
     password_file = folder / "password"
