@@ -8,7 +8,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,7 +57,7 @@ class Snapshots:
             # An unmounted or mistyped folder would read as "every DAG was deleted".
             raise FileNotFoundError(f"the DAG bundle {self.bundle_name} has no folder {source}")
         files = dict(_files(source))
-        version = _version({name: self._digest(name, path) for name, path in files.items()})
+        version = _version(_of_each(files, self._digest))
         if version == self.latest_version() and self.latest.is_dir():
             return False
         if not (self.versions_dir / version).is_dir():
@@ -83,8 +84,7 @@ class Snapshots:
         target = Path(tempfile.mkdtemp(prefix=".new-", dir=self.versions_dir))
         try:
             target.chmod(0o755)
-            digests = {name: self._copy(path, target, name) for name, path in files.items()}
-            version = _version(digests)
+            version = _version(_of_each(files, lambda name, path: self._copy(path, target, name)))
             if not (self.versions_dir / version).is_dir():
                 target.rename(self.versions_dir / version)
         finally:
@@ -207,6 +207,15 @@ def _files(source: Path) -> Iterator[tuple[str, Path]]:
                 log.warning("%s is left out: it cannot be read", path)
             else:
                 yield str(path.relative_to(source)), path
+
+
+def _of_each(files: Mapping[str, Path], digest: Callable[[str, Path], bytes]) -> dict[str, bytes]:
+    """The digest of each file, but of those that went away since they were listed: editors' temporary ones do."""
+    digests = {}
+    for name, path in files.items():
+        with suppress(FileNotFoundError):
+            digests[name] = digest(name, path)
+    return digests
 
 
 def _version(digests: dict[str, bytes]) -> str:

@@ -142,7 +142,9 @@ class Pod:
         if started:
             shown.update(state={"running": {"startedAt": now()}}, containerID=f"argo-airflow://{process.pid}")
             shown.update(ready=not init, started=True, imageID=container["image"])
-            self.item["status"]["phase"] = "Pending" if init else "Running"
+            # as the kubelet has it, a pod is Pending while any container waits
+            waits = init or any("waiting" in one["state"] for one in self.item["status"]["containerStatuses"])
+            self.item["status"]["phase"] = "Pending" if waits else "Running"
             self._event("Started", f"Started container {container['name']}")
             self._changed()
         if self._stopping.is_set():

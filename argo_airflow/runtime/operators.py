@@ -201,7 +201,7 @@ class PodOperator(KubernetesPodOperator):
             raise
 
     def await_pod_start(self, pod: Any) -> None:
-        """Wait until the pod has left Pending, looking often at first.
+        """Wait until main has started, looking often at first; KPO would find no log of a container that waits.
 
         Raises:
             NodeError: it cannot start; a missing Secret or a bad image is told after seconds, not after KPO's timeout.
@@ -209,7 +209,7 @@ class PodOperator(KubernetesPodOperator):
         began = time.monotonic()
         pause, longest = _POLL_SECONDS
         while (current := self.find_pod(pod.metadata.namespace, {})) is not None:
-            if current.status.phase != "Pending":
+            if pods.has_started(current):
                 return
             waited = time.monotonic() - began
             problem = detect_pod_terminate_early_issues(current) or pods.cannot_start(current)

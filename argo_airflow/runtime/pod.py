@@ -257,6 +257,13 @@ def outcome(pod: Any, report: contract.Report | None) -> None:
         raise NodeError(_why(None, pod))
 
 
+def has_started(pod: Any) -> bool:
+    """Whether main runs or ran, or the pod has ended without it."""
+    status = next((c for c in pod.status.container_statuses or () if c.name == MAIN), None)
+    waits = status is None or status.state is None or status.state.waiting is not None
+    return has_ended(pod) or (pod.status.phase != "Pending" and not waits)
+
+
 def has_ended(pod: Any) -> bool:
     """Whether no container of the pod will do any more work; a helper whose main cannot start waits for nothing."""
     return pod.status.phase in ("Succeeded", "Failed") or never_ran(pod)
