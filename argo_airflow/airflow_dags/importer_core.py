@@ -54,19 +54,7 @@ class ArgoDagImporter(AbstractDagImporter):
         return DagImportResult(
             file_path=relative,
             dags=list(compiled.dags),
-            errors=[
-                DagImportError(
-                    file_path=relative,
-                    message=str(diagnostic),
-                    error_type=diagnostic.code,
-                    line_number=diagnostic.position.line or None,
-                    column_number=diagnostic.position.column or None,
-                    suggestion=diagnostic.hint or None,
-                    # Airflow keeps one text for each file and shows this one: all of them together.
-                    stacktrace=compiled.report,
-                )
-                for diagnostic in compiled.diagnostics
-            ],
+            errors=[DagImportError(file_path=relative, **error) for error in compiled.errors()],
         )
 
     def _import_foreign(

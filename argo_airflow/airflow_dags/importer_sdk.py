@@ -72,19 +72,7 @@ class ArgoDagImporter(AbstractDagImporter[FileDagDefinition]):
         return DagImportResult(
             definition=definition,
             dags=list(compiled.dags),
-            errors=[
-                DagImportError(
-                    source_reference=repr(definition),
-                    message=str(diagnostic),
-                    error_type=diagnostic.code,
-                    line_number=diagnostic.position.line or None,
-                    column_number=diagnostic.position.column or None,
-                    suggestion=diagnostic.hint or None,
-                    # Airflow keeps one text for each file and shows this one: all of them together.
-                    stacktrace=compiled.report,
-                )
-                for diagnostic in compiled.diagnostics
-            ],
+            errors=[DagImportError(source_reference=repr(definition), **error) for error in compiled.errors()],
         )
 
     def get_source_code(self, definition: DagDefinition, dag_id: str | None = None) -> DagSourceCode:  # noqa: ARG002

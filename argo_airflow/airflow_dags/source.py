@@ -43,6 +43,19 @@ class Compiled:
         """No DAG, for these reasons."""
         return cls(diagnostics=tuple(diagnostics), report="\n".join(map(str, diagnostics)))
 
+    def errors(self) -> Iterator[dict[str, Any]]:
+        """The diagnostics as the fields that Airflow's ``DagImportError`` has in every release."""
+        for diagnostic in self.diagnostics:
+            yield {
+                "message": str(diagnostic),
+                "error_type": diagnostic.code,
+                "line_number": diagnostic.position.line or None,
+                "column_number": diagnostic.position.column or None,
+                "suggestion": diagnostic.hint or None,
+                # Airflow keeps one text for each file and shows this one: all of them together.
+                "stacktrace": self.report,
+            }
+
 
 def is_argo(text: str) -> bool:
     """Whether ``text`` holds a document of Argo Workflows.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from argo_airflow.spec import Template, Workflow, WorkflowStep
 
 PREFIXES = ("item.", "steps.", "inputs.", "outputs.", "pod.", "workflow.", "tasks.")
@@ -96,8 +94,3 @@ def of_call(call: WorkflowStep, template: Template) -> frozenset[str]:
 def artifacts_of(template: Template) -> tuple[str, ...]:
     """Names of the output artifacts."""
     return tuple(a.name for a in template.outputs.artifacts)
-
-
-def prefixed(kind: str, name: str, rests: Iterable[str]) -> frozenset[str]:
-    """``steps.<name>.<rest>`` for each rest."""
-    return frozenset(f"{kind}.{name}.{rest}" for rest in rests)

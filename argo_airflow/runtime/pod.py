@@ -257,9 +257,14 @@ def outcome(pod: Any, report: contract.Report | None) -> None:
         raise NodeError(_why(None, pod))
 
 
+def _main(pod: Any) -> Any:
+    """The status of the main container; None before there is one."""
+    return next((c for c in pod.status.container_statuses or () if c.name == MAIN), None)
+
+
 def has_started(pod: Any) -> bool:
     """Whether main runs or ran, or the pod has ended without it."""
-    status = next((c for c in pod.status.container_statuses or () if c.name == MAIN), None)
+    status = _main(pod)
     waits = status is None or status.state is None or status.state.waiting is not None
     return has_ended(pod) or (pod.status.phase != "Pending" and not waits)
 
@@ -271,8 +276,7 @@ def has_ended(pod: Any) -> bool:
 
 def never_ran(pod: Any) -> bool:
     """Whether main's process could not be started, so that nothing tells the helper of its end."""
-    status = next((c for c in pod.status.container_statuses or () if c.name == MAIN), None)
-    ended = _terminated(status)
+    ended = _terminated(_main(pod))
     return ended is not None and ended.reason in ("StartError", "ContainerCannotRun")
 
 
@@ -286,8 +290,7 @@ def failed_in_init(pod: Any) -> bool:
 
 def exit_code(pod: Any) -> int | None:
     """Exit code of the main container, None if it did not end."""
-    status = next((c for c in pod.status.container_statuses or () if c.name == MAIN), None)
-    ended = _terminated(status)
+    ended = _terminated(_main(pod))
     return None if ended is None else ended.exit_code
 
 
